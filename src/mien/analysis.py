@@ -1,0 +1,228 @@
+"""analyze, stream and the run that the command line makes of them: one path for every caller."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InputError, MienError
+from mien.faces.track import Tracker
+from mien.pipeline import writers
+from mien.pipeline.flow import Flow, Options
+from mien.pipeline.sources import Problem, Source, find_sources, frames
+from mien.pipeline.summary import summarise
+from mien.table import Row, Table, columns, read_rows, rows_of
+from mien.types import FrameResult
+
+Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def _names(sources: Names) -> list[str]:
+    return [os.fspath(s) for s in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
+
+
+def stream(source: Names, **options: Any) -> Iterator[FrameResult]:
+    """Analyse lazily: one result per frame, as it comes; memory stays constant however long the video.
+
+    Args:
+        source: a picture, folder, glob, video, `camera` or `camera:1`, or several.
+        options: fields of `Options`, such as `model="mien-m"`, `every=5`, `threads=1`.
+
+    Raises:
+        InputError: a source cannot be read.
+    """
+    flow = Flow(Options(**options))
+    found, problems = find_sources(_names(source))
+    if problems:
+        raise InputError(f"{problems[0].source}: {problems[0].reason}")
+    for item in found:
+        tracker = None if item.kind == "picture" else Tracker()
+        pictures = frames(item, every=flow.options.every, threads=flow.options.threads)
+        yield from flow.run(pictures, tracker)
+
+
+def analyze(source: Names, **options: Any) -> Table:
+    """Analyse and return one table of all faces.
+
+    For long videos prefer `stream`, which does not hold the rows.
+
+    Args:
+        source, options: as for `stream`.
+
+    Raises:
+        InputError: a source cannot be read.
+    """
+    table: Table | None = None
+    for result in stream(source, **options):
+        if table is None:
+            table = Table(columns(result.labels))
+        table.rows.extend(rows_of(result))
+    return table if table is not None else Table(())
+
+
+@dataclass
+class Done:
+    """One source after a run: `seconds` is the last frame's time, `error` a sentence or None."""
+
+    frames: int = 0
+    next_frame: int = 0
+    seconds: float | None = None
+    done: bool = False
+    error: str | None = None
+    tracker: dict[str, Any] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"frames": self.frames, "complete": self.done and self.error is None}
+        if self.seconds is not None:
+            facts["seconds"] = round(self.seconds, 3)
+        if self.error:
+            facts["error"] = self.error
+        return facts
+
+
+@dataclass
+class Run:
+    """An analysis that writes into a folder and can go on after an interruption.
+
+    Attributes:
+        folder: for `faces.*` and `summary.json`.
+        form: `csv`, `jsonl` or `parquet`.
+        watch: called with each source and result, for progress and live overlays.
+    """
+
+    flow: Flow
+    folder: Path
+    form: str = "csv"
+    watch: Callable[[Source, FrameResult], None] | None = None
+    state: dict[str, Done] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    interval_s: float = 2.0
+    sources: list[Source] = field(default_factory=list)
+
+    @property
+    def rows_path(self) -> Path:
+        """The file with the rows."""
+        finished = self.folder / f"faces.{self.form}"
+        return finished if finished.is_file() else self._writer.working
+
+    def rows(self, source: Source) -> Iterator[Row]:
+        """Rows of one source from the disk, in order of frames."""
+        return (row for row in read_rows(self.rows_path) if row["source"] == source.name)
+
+    def analyze(self, names: Sequence[str], *, resume: bool = False) -> None:
+        """Analyse all sources; one that fails does not stop the others.
+
+        On Ctrl-C everything up to the last whole frame is kept, and KeyboardInterrupt is raised again.
+
+        Raises:
+            InputError: the folder cannot be written to, or `resume` finds a run with other options.
+        """
+        self.sources, self.problems = find_sources(list(names))
+        offset = self._restore() if resume else None
+        names_ = columns(self.flow.model.spec.labels)
+        self._writer = writers.RowWriter(self.folder, names_, self.form, offset)
+        try:
+            for source in self.sources:
+                self._one(source)
+        finally:
+            self._note()
+            self._finish()
+
+    def _one(self, source: Source) -> None:
+        state = self.state.setdefault(source.name, Done())
+        if state.done:
+            return
+        tracker = None if source.kind == "picture" else Tracker()
+        if tracker is not None and state.tracker:
+            tracker.restore(state.tracker)
+        options = self.flow.options
+        pictures = frames(source, every=options.every, start=state.next_frame, threads=options.threads)
+        noted = time.monotonic()
+        try:
+            for batch in _batches(self.flow.run(pictures, tracker), options.batch):
+                self._take(source, state, batch)
+                if time.monotonic() - noted > self.interval_s:
+                    # the tracker has seen just the frames of the batches written so far
+                    state.tracker = tracker.state() if tracker else None
+                    self._note()
+                    noted = time.monotonic()
+        except MienError as error:
+            state.error = str(error)
+            self.problems.append(Problem(source.name, _reason(source.name, str(error))))
+        state.done, state.tracker = True, None
+
+    def _take(self, source: Source, state: Done, batch: list[FrameResult]) -> None:
+        for result in batch:
+            self._writer.add(list(rows_of(result)))
+            state.frames += 1
+            state.next_frame = result.frame.index + 1
+            state.seconds = result.time_s
+            if self.watch:
+                self.watch(source, result)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must share with the first one."""
+        options = asdict(self.flow.options)
+        kept = {name: options[name] for name in ("model", "detector", "every", "min_face")}
+        return {**kept, "sha256": self.flow.model.sha256, "format": self.form}
+
+    def _restore(self) -> int | None:
+        note = writers.read_progress(self.folder)
+        if note is None:
+            return None
+        if note.get("identity") != self._identity():
+            raise InputError(
+                f"{self.folder}: the run there had other options ({note.get('identity')}); give the same ones, or "
+                "another --out"
+            )
+        self.state = {name: Done(**value) for name, value in note["sources"].items()}
+        return int(note["offset"])
+
+    def _note(self) -> None:
+        offset = self._writer.flush()
+        note = {
+            "identity": self._identity(),
+            "offset": offset,
+            "sources": {name: asdict(done) for name, done in self.state.items()},
+        }
+        writers.write_whole(self.folder / writers.PROGRESS, json.dumps(note))
+
+    def _finish(self) -> None:
+        from mien import __version__
+
+        self._writer.close()
+        model = self.flow.model
+        known = {s.name: self.state[s.name].facts() for s in self.sources if s.name in self.state}
+        summary = {
+            "mien": __version__,
+            "model": {"name": model.spec.name, "sha256": model.sha256, "unsure_below": model.spec.unsure_below},
+            "options": asdict(self.flow.options),
+            "labels": list(model.spec.labels),
+            "sources": summarise(read_rows(self._writer.working), model.spec.labels, known),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+        writers.write_whole(self.folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        if all(done.done for done in self.state.values()):
+            self._writer.finish()
+
+
+def _batches(results: Iterator[FrameResult], size: int) -> Iterator[list[FrameResult]]:
+    """Lists of results; the flow's own batches, so that none is held longer than it must."""
+    held: list[FrameResult] = []
+    for result in results:
+        held.append(result)
+        if len(held) >= size or result.time_s is None:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _reason(source: str, sentence: str) -> str:
+    """A sentence without the file's name in front."""
+    return sentence.removeprefix(f"{source}: ")

@@ -1,0 +1,1 @@
+"""Benchmarks: each makes the figures of one part of docs/benchmarks.md."""

@@ -1,0 +1,56 @@
+"""The command line: one small file per verb."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mien import __version__
+from mien.cli import analyze, bench, doctor, evaluate, export, listing, train, weights
+from mien.errors import MienError
+
+app = typer.Typer(
+    name="mien",
+    help="Read facial expressions in pictures, video and live cameras, on this machine alone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    del version
+
+
+app.command("analyze")(analyze.analyze)
+app.command("list")(listing.list_kind)
+app.command("show")(listing.show)
+app.add_typer(weights.app, name="weights")
+app.command("doctor")(doctor.doctor)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
+app.add_typer(bench.app, name="bench")
+
+
+def main() -> None:
+    """Entry point: a MienError is one sentence and exit 1; a wrong call is exit 2."""
+    try:
+        app()
+    except MienError as error:
+        print(f"mien: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("mien: stopped", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,31 @@
+"""`mien export`: a trained run becomes an ONNX file with its Spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run (`mien train`).")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set; its validation split calibrates.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
+    name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
+    half: Annotated[bool, typer.Option("--half/--full", help="Store weights as 16-bit floats.")] = True,
+    prior: Annotated[
+        float | None, typer.Option(help="Share of the class frequencies put back, 0 to 1; chosen on validation.")
+    ] = None,
+    command: Annotated[str, typer.Option(help="The training command, for the record.")] = "",
+) -> None:
+    """Calibrate on the validation split and write one self-contained ONNX file."""
+    from mien.errors import require
+
+    require("torch", "train")
+    require("onnx", "train")
+    from mien.export.onnx import export_run
+
+    facts = export_run(run, data, out, name=name or run.name, half=half, prior_share=prior, command=command)
+    for key, value in facts.items():
+        typer.echo(f"{key}: {value}")

@@ -1,0 +1,36 @@
+"""`mien train`: one recipe, one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe in the package, or a .toml file.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set, in its authors' layout.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder for runs; this one goes into a folder of its name.")],
+    seed: Annotated[int | None, typer.Option(help="Another seed; the run's name then ends in -seedN.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train a network by a recipe; started again, it goes on from the last whole epoch."""
+    from mien.errors import require
+
+    require("torch", "train")
+    from mien.train.loop import Trainer, pick_device
+    from mien.train.recipe import load_recipe
+
+    changes: dict[str, object] = {}
+    if epochs is not None:
+        changes["epochs"] = epochs
+    loaded = load_recipe(recipe, **changes)
+    if seed is not None:
+        loaded = load_recipe(recipe, **changes, seed=seed, name=f"{loaded.name}-seed{seed}")
+    folder = runs / loaded.name
+    typer.echo(f"{loaded.name}: {loaded.model} on {loaded.dataset}, {loaded.epochs} epochs, in {folder}")
+    trainer = Trainer(loaded, data, folder, pick_device(device))
+    trainer.run(typer.echo)
+    typer.echo(f"best on the validation split: {trainer.best:.4f} (mean of accuracy and UAR)")

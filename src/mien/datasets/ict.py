@@ -1,0 +1,235 @@
+"""Synthetic faces rendered from the light ICT face model: exact landmarks and depth for any pose and expression.
+
+Everything here is SYNTHETIC: a mesh of vertices with made-up paint, no photograph and no scanned texture.
+
+Paper: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020 (the ICT FaceKit).
+Layout: `facexmodel.npz` (neutral [V, 3] cm, expression_delta [E, V, 3] and identity_delta [I, V, 3] cm, with
+    expression_names and identity_names), `generic_neutral_mesh.obj` (its faces), `vertex_indices.json`
+    (`idx_to_landmark_verts`: the vertices of the 68 iBUG points).
+Labels: 68 points in pixels, brows and nose base moved to the iBUG places (`DROP`); the jaw's are points of the mesh, so the far side of a turned face is hidden, not slid to
+    the contour as in 2-D annotations.
+Licence: MIT (USC Institute for Creative Technologies, 2020).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.datasets import FAKES
+from mien.errors import DataError
+
+FILES = ("facexmodel.npz", "generic_neutral_mesh.obj", "vertex_indices.json")
+# first vertex of each part, in the model's own order; what follows the eyeballs is transparent or lashes
+PARTS = {"face": 0, "head": 9409, "mouth": 11248, "sockets": 13294, "gums": 14062, "teeth": 17039, "eyes": 21451}
+OPAQUE = 24591
+# How far below the model's own vertices the points lie, as shares of the distance between the outer eye corners: its
+# brows run above, and its nose base below, the iBUG places as measured on photographs (Face Research Lab London).
+DROP = {17: 0.08, 18: 0.05, 19: 0.05, 20: 0.08, 21: 0.14, 22: 0.14, 23: 0.08, 24: 0.05, 25: 0.05, 26: 0.08}
+DROP |= {27: 0.03, 31: -0.06, 32: -0.05, 33: -0.04, 34: -0.05, 35: -0.06}
+
+
+@dataclass(frozen=True)
+class Render:
+    """One synthetic picture.
+
+    Attributes:
+        image: uint8 [S, S, 3] RGB.
+        landmarks: float32 [68, 2] x y pixels, iBUG order; a pixel's centre is at +0.5.
+        depth: float32 [S, S], cm from the camera; infinite where there is no face.
+        expression: float32 [E], the coefficients used.
+        pose: yaw, pitch, roll in degrees.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    depth: np.ndarray
+    expression: np.ndarray
+    pose: tuple[float, float, float]
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Rotation [3, 3]; degrees, yaw > 0 turns to the picture's right, pitch > 0 looks down, roll > 0 clockwise."""
+    a, b, c = np.radians([yaw, pitch, -roll])
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    tilt = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return np.asarray(tilt @ nod @ turn)
+
+
+def _read_triangles(path: Path) -> np.ndarray:
+    triangles = []
+    for line in path.read_text().splitlines():
+        if line.startswith("f "):
+            corners = [int(item.split("/")[0]) - 1 for item in line.split()[1:]]
+            triangles += [(corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)]
+    return np.array(triangles, np.int64).reshape(-1, 3)
+
+
+def rasterise(xy: np.ndarray, z: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+    """Pixels that triangles cover, nearest last.
+
+    Args:
+        xy: [V, 2] pixels.
+        z: [V] distance from the camera.
+        triangles: int [T, 3], facing the camera.
+        size: S.
+
+    Returns:
+        flat pixel index [P], triangle [P], barycentric weights [P, 3] and depth [P], far to near, so that assigning
+        in order leaves the nearest.
+    """
+    a, b, c = (xy[triangles[:, k]] for k in range(3))
+    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, size).astype(np.int64)
+    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, size - 1).astype(np.int64)
+    span = high - low
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    rows = np.flatnonzero((span >= 0).all(1) & (np.abs(area) > 1e-9))
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for dy in range(int(span[rows, 1].max(initial=-1)) + 1):
+        tall = rows[span[rows, 1] >= dy]
+        for dx in range(int(span[tall, 0].max(initial=-1)) + 1):
+            t = tall[span[tall, 0] >= dx]
+            pixel = low[t] + (dx, dy)
+            p = pixel + 0.5
+            u = ((b[t, 0] - p[:, 0]) * (c[t, 1] - p[:, 1]) - (b[t, 1] - p[:, 1]) * (c[t, 0] - p[:, 0])) / area[t]
+            v = ((c[t, 0] - p[:, 0]) * (a[t, 1] - p[:, 1]) - (c[t, 1] - p[:, 1]) * (a[t, 0] - p[:, 0])) / area[t]
+            inside = (u >= 0) & (v >= 0) & (u + v <= 1)
+            weights = np.stack([u, v, 1 - u - v], 1)[inside]
+            found.append((pixel[inside] @ (1, size), t[inside], weights))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)
+    index, triangle, weights = (np.concatenate(part) for part in zip(*found, strict=True))
+    depth = (z[triangles[triangle]] * weights).sum(1)
+    order = np.argsort(-depth, kind="stable")
+    return index[order], triangle[order], weights[order], depth[order]
+
+
+class FaceModel:
+    """The ICT face model and a small software renderer.
+
+    Args:
+        root: the folder described above under Layout.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root = Path(root)
+        for name in FILES:
+            if not (root / name).is_file():
+                raise DataError(f"{root / name} is missing; put the light ICT face model ({', '.join(FILES)}) there")
+        try:
+            with np.load(root / FILES[0]) as arrays:
+                self.neutral = arrays["neutral"].astype(np.float32)
+                self.expression_delta = arrays["expression_delta"].astype(np.float32)
+                self.identity_delta = arrays["identity_delta"].astype(np.float32)
+                self.expressions = tuple(str(name) for name in arrays["expression_names"])
+            self.landmarks = np.array(json.loads((root / FILES[2]).read_text())["idx_to_landmark_verts"], np.int64)
+        except (KeyError, ValueError, OSError) as error:
+            raise DataError(f"{root} does not hold the light ICT face model: {error}") from error
+        triangles = _read_triangles(root / FILES[1])
+        if self.landmarks.shape != (68,) or triangles.max(initial=0) >= len(self.neutral) or not len(triangles):
+            raise DataError(f"{root}: the mesh, its vertices and its 68 landmarks do not fit; fetch all files anew")
+        self.triangles = triangles[(triangles < OPAQUE).all(1)]
+        self.landmarks = self._moved(self.landmarks)
+
+    def _moved(self, landmarks: np.ndarray) -> np.ndarray:
+        """The 68 vertices with those of `DROP` replaced by the ones nearest to where the points should be."""
+        face = self.neutral[self.part("face")]
+        moved = landmarks.copy()
+        span = float(np.linalg.norm(self.neutral[landmarks[45]] - self.neutral[landmarks[36]]))
+        for index, share in DROP.items():
+            start = self.neutral[landmarks[index]]
+            distance = np.linalg.norm(face[:, :2] - start[:2] + (0, share * span), axis=1)
+            moved[index] = np.where(face[:, 2] > start[2] - 0.1 * span, distance, np.inf).argmin()
+        return moved
+
+    def part(self, name: str) -> slice:
+        """Vertices of `face`, `head`, `mouth`, `sockets`, `gums`, `teeth` or `eyes`."""
+        starts = [*PARTS.values(), OPAQUE]
+        return slice(PARTS[name], starts[list(PARTS).index(name) + 1])
+
+    def shape(self, identity: np.ndarray, expression: np.ndarray) -> np.ndarray:
+        """Vertices [V, 3] in cm (x to the picture's right, y up, z to the camera).
+
+        Args:
+            identity: [I], in standard deviations.
+            expression: [E], in [0, 1], in the order of `expressions`.
+        """
+        delta = np.tensordot(np.float32(identity), self.identity_delta, 1)
+        used = np.flatnonzero(expression)
+        delta += np.tensordot(np.float32(expression)[used], self.expression_delta[used], 1)
+        return np.asarray(self.neutral + delta)
+
+    def render(
+        self,
+        identity: np.ndarray,
+        expression: np.ndarray,
+        pose: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        light: tuple[float, float, float] = (0.3, 0.5, 1.0),
+        *,
+        albedo: np.ndarray | None = None,
+        background: np.ndarray | None = None,
+        ambient: float = 0.4,
+        distance: float = 70.0,
+        size: int = 128,
+    ) -> Render:
+        """Draw one face, centred, its landmarks filling about half of the picture.
+
+        Args:
+            identity: [I], in standard deviations.
+            expression: [E], in [0, 1].
+            pose: yaw, pitch, roll in degrees: to the picture's right, down, clockwise.
+            light: direction towards the light, x y z as in `shape`.
+            albedo: [V, 3] in [0, 1]; a plain grey without.
+            background: uint8 [S, S, 3]; black without.
+            ambient: share of the light that comes from everywhere, in [0, 1].
+            distance: of the camera, cm.
+            size: S.
+        """
+        vertices = self.shape(identity, expression)
+        centre = vertices[self.landmarks].mean(0)
+        turned = ((vertices - centre) @ _rotation(*pose).T).astype(np.float32)
+        z = distance - turned[:, 2]
+        xy = turned[:, :2] * (1, -1) / z[:, None]
+        extent = np.linalg.norm((vertices[self.landmarks[8]] - vertices[self.landmarks[27]])) / distance
+        xy = xy * (0.38 * size / extent) + size / 2
+        corner = turned[self.triangles]
+        normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+        facing = (normal * (corner[:, 0] - (0, 0, distance))).sum(1) < 0
+        index, triangle, weights, depth = rasterise(xy, z, self.triangles[facing], size)
+        colour = self._shade(normal, turned, light, ambient, albedo)
+        flat = np.zeros((size * size, 3), np.float32) if background is None else background.reshape(-1, 3) / 255.0
+        corners = self.triangles[facing][triangle]
+        flat[index] = (colour[corners] * weights[:, :, None]).sum(1)
+        field = np.full(size * size, np.inf, np.float32)
+        field[index] = depth
+        image = (flat.clip(0, 1) * 255 + 0.5).astype(np.uint8).reshape(size, size, 3)
+        points = xy[self.landmarks].astype(np.float32)
+        return Render(image, points, field.reshape(size, size), np.float32(expression), pose)
+
+    def _shade(
+        self,
+        normal: np.ndarray,
+        turned: np.ndarray,
+        light: tuple[float, float, float],
+        ambient: float,
+        albedo: np.ndarray | None,
+    ) -> np.ndarray:
+        """Colours [V, 3]: diffuse and a little specular light on smooth vertex normals."""
+        smooth = np.zeros_like(turned)
+        for axis in range(3):
+            for k in range(3):
+                smooth[:, axis] += np.bincount(self.triangles[:, k], normal[:, axis], len(turned))
+        smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-9)
+        direction = np.array(light) / np.linalg.norm(light)
+        diffuse = ambient + (1 - ambient) * np.maximum(smooth @ direction, 0)
+        half = direction + (0, 0, 1)
+        shine = 0.12 * np.maximum(smooth @ (half / np.linalg.norm(half)), 0) ** 12
+        paint = np.full((len(turned), 3), 0.6) if albedo is None else albedo
+        return np.asarray(paint * diffuse[:, None] + shine[:, None])

@@ -1,0 +1,198 @@
+"""Calibrate a run on its validation split and write it as ONNX with its Spec inside."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from torch import Tensor, nn
+
+from mien.datasets import DATASETS, FaceSet
+from mien.errors import WeightsError
+from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
+from mien.metrics.calibration import log_softmax
+from mien.spec import KEY, Geometry, Spec
+from mien.train.checkpoint import load_network, load_state
+
+FRAMING = Geometry()
+UNSURE_ACCURACY = 0.9
+
+
+class Scorer(nn.Module):
+    """Logits to calibrated scores: softmax((z + bias) / T)."""
+
+    def __init__(self, network: nn.Module, bias: np.ndarray, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("bias", torch.from_numpy(bias).float())
+        self.temperature = temperature
+
+    def forward(self, face: Tensor) -> Tensor:
+        return torch.softmax((self.network(face).logits + self.bias) / self.temperature, 1)
+
+
+def choose_prior(logits: np.ndarray, truth: np.ndarray, log_prior: np.ndarray) -> float:
+    """Share of the class frequencies to put back that makes accuracy + UAR largest on the validation split."""
+
+    def value(share: float) -> float:
+        matrix = confusion(truth, (logits + share * log_prior).argmax(1), logits.shape[1])
+        return accuracy(matrix) + uar(matrix)
+
+    grid = np.linspace(0, 1, 21)
+    values = np.array([value(s) for s in grid])
+    # a moving mean, for rare classes make single values jump
+    smooth = np.convolve(np.pad(values, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    return float(grid[smooth.argmax()])
+
+
+def unsure_threshold(scores: np.ndarray, truth: np.ndarray, wanted: float = UNSURE_ACCURACY) -> tuple[float, ...]:
+    """Lowest threshold on the top score above which accuracy reaches `wanted`: (threshold, coverage, accuracy)."""
+    top, right = scores.max(1), scores.argmax(1) == truth
+    for threshold in np.arange(0.0, 1.0, 0.01):
+        sure = top >= threshold
+        if sure.any() and right[sure].mean() >= wanted:
+            return float(threshold), float(sure.mean()), float(right[sure].mean())
+    return 0.99, float((top >= 0.99).mean()), float(right[top >= 0.99].mean()) if (top >= 0.99).any() else 0.0
+
+
+def float_logits(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
+    """Logits [N, K] in full precision, as ONNX Runtime computes them."""
+    network.eval()
+    with torch.no_grad():
+        parts = [
+            network(torch.from_numpy(pixels[i : i + 256])[:, None].float() / 255).logits.numpy()
+            for i in range(0, len(pixels), 256)
+        ]
+    return np.concatenate(parts)
+
+
+def export_run(
+    run: Path,
+    data: Path,
+    out: Path,
+    *,
+    name: str,
+    half: bool = True,
+    prior_share: float | None = None,
+    command: str = "",
+    geometry: Geometry = FRAMING,
+) -> dict[str, Any]:
+    """Calibrate the best network of a run on the validation split and write it.
+
+    Returns:
+        The validation figures and what was chosen.
+
+    Raises:
+        WeightsError: the run is not there, or the written file disagrees with the network.
+    """
+    state = load_state(run / "best.pt")
+    if state is None:
+        raise WeightsError(f"{run}/best.pt is missing; run `mien train` first")
+    network = load_network(run, torch.device("cpu"))
+    if half:
+        _round_to_half(network)
+    faces = DATASETS.create("ferplus", root=data).part("val")
+    faces = faces[faces.majority >= 0]
+    logits = float_logits(network, faces.pixels)
+    log_prior = state["tau"] * np.log(np.maximum(np.array(state["prior"]), 1e-6))
+    share = choose_prior(logits, faces.majority, log_prior) if prior_share is None else prior_share
+    bias = share * log_prior
+    temperature = fit_temperature(logits + bias, faces.majority)
+    scores = np.exp(log_softmax((logits + bias) / temperature))
+    below, coverage, sure = unsure_threshold(scores, faces.majority)
+    matrix = confusion(faces.majority, scores.argmax(1), len(faces.labels))
+    figures = {
+        "val_accuracy": round(accuracy(matrix), 4),
+        "val_uar": round(uar(matrix), 4),
+        "val_ece": round(calibration_error(scores, faces.majority), 4),
+    }
+    spec = Spec(
+        name=name,
+        labels=faces.labels,
+        geometry=geometry,
+        temperature=round(temperature, 4),
+        unsure_below=round(below, 2),
+        unsure_coverage=round(coverage, 4),
+        unsure_accuracy=round(sure, 4),
+        architecture=state["model"],
+        parameters=sum(p.numel() for p in network.parameters()),
+        trained_on=("FER2013 pictures", "FER+ votes"),
+        licence="Apache-2.0 (weights); the training pictures' licence is unclear, see the card",
+        command=command,
+        figures=figures,
+    )
+    write(Scorer(network, bias, temperature), spec, out, half=half)
+    _check(Scorer(network, bias, temperature), out, faces)
+    return {**figures, "prior_share": share, "temperature": temperature, "unsure_below": below, "coverage": coverage}
+
+
+def _round_to_half(network: nn.Module) -> None:
+    """Round weights to what 16 bits hold, so that calibration sees the file's own weights."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.weight.copy_(module.weight.half().float())
+
+
+def write(scorer: nn.Module, spec: Spec, out: Path, *, half: bool) -> None:
+    """Write a scoring network [N, C, S, S] -> [N, K] as ONNX with its Spec."""
+    buffer = io.BytesIO()
+    sample = torch.zeros(2, len(spec.mean), spec.size, spec.size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            scorer.eval(),
+            (sample,),
+            buffer,
+            input_names=["face"],
+            output_names=["scores"],
+            dynamic_axes={"face": {0: "n"}, "scores": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    if half:
+        store_as_half(model)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, spec.to_json()
+    onnx.checker.check_model(model)
+    scratch = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(scratch))
+    os.replace(scratch, out)
+
+
+def store_as_half(model: onnx.ModelProto, least: int = 512) -> None:
+    """Store large float32 weights as float16 with a Cast behind each; ONNX Runtime folds it when it loads."""
+    casts = []
+    for weight in list(model.graph.initializer):
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < least:
+            continue
+        name = weight.name
+        small = onnx.numpy_helper.from_array(values.astype(np.float16), name + ".half")
+        model.graph.initializer.remove(weight)
+        model.graph.initializer.append(small)
+        casts.append(onnx.helper.make_node("Cast", [small.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+
+
+def _check(scorer: nn.Module, path: Path, faces: FaceSet) -> None:
+    """The file must say what the network says, to 1e-3."""
+    from mien.pipeline.model import Model
+
+    pixels = faces.pixels[:64]
+    with torch.no_grad():
+        expected = scorer.eval()(torch.from_numpy(pixels)[:, None].float() / 255).numpy()
+    gap = float(np.abs(Model(path)(list(pixels)) - expected).max())
+    if gap > 1e-3:
+        raise WeightsError(f"{path}: the file's scores differ from the network's by {gap:.2g}, more than 1e-3")

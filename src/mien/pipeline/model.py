@@ -1,0 +1,110 @@
+"""Model: face crops in, calibrated scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mien.errors import WeightsError
+from mien.pipeline.session import open_session
+from mien.pipeline.store import DEFAULT, find_file, sha256
+from mien.spec import KEY, Spec
+
+
+class Model:
+    """A classifier of face crops, as `load` returns it.
+
+    Attributes:
+        spec: labels, input size and everything else that the file says of itself.
+        path: the file.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self.path = path
+        self._session = open_session(path.read_bytes(), threads)
+        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        if text is None:
+            raise WeightsError(f"{path.name} has no {KEY} metadata; export it with `mien export`")
+        self.spec = Spec.from_json(text)
+        self._input = self._session.get_inputs()[0].name
+        channels = len(self.spec.mean)
+        self._mean = np.array(self.spec.mean, np.float32).reshape(1, channels, 1, 1)
+        self._std = np.array(self.spec.std, np.float32).reshape(1, channels, 1, 1)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weight file, in hex."""
+        return sha256(self.path)
+
+    def __call__(self, crops: Sequence[np.ndarray] | np.ndarray, batch: int = 64) -> np.ndarray:
+        """Scores of face crops.
+
+        Args:
+            crops: N pictures, uint8 RGB [h, w, 3] or grey [h, w], of any size.
+            batch: crops per run of the network.
+
+        Returns:
+            float32 [N, K]; each row sums to 1, in the order of `spec.labels`.
+
+        Raises:
+            ValueError: a crop has another shape or type.
+        """
+        parts = [self.run(self.prepare(crops[i : i + batch])) for i in range(0, len(crops), batch)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.spec.labels)), np.float32)
+
+    def prepare(self, crops: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """The network's input [N, C, S, S] for crops of any size."""
+        size, gray = self.spec.size, self.spec.colour == "gray"
+        x = np.empty((len(crops), 1 if gray else 3, size, size), np.float32)
+        for row, crop in enumerate(crops):
+            x[row] = _fit(crop, size, gray)
+        x /= 255
+        return (x - self._mean) / self._std
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """The network alone: input as `prepare` makes it, output float32 [N, ...]."""
+        return np.asarray(self._session.run(None, {self._input: x})[0])
+
+    def unsure(self, scores: np.ndarray) -> np.ndarray:
+        """bool [N]: the top score is below the stated threshold."""
+        return scores.max(1, initial=0.0) < self.spec.unsure_below
+
+    def __repr__(self) -> str:
+        return f"Model({self.spec.name!r}, labels={len(self.spec.labels)}, size={self.spec.size})"
+
+
+def _fit(crop: np.ndarray, size: int, gray: bool) -> np.ndarray:
+    """One crop as [C, S, S], 0..255."""
+    if crop.dtype != np.uint8 or crop.ndim not in (2, 3) or (crop.ndim == 3 and crop.shape[2] != 3) or not crop.size:
+        raise ValueError(f"crop: expected uint8 [h, w, 3] RGB or [h, w], got {crop.dtype} {list(crop.shape)}")
+    if gray and crop.ndim == 3:
+        crop = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    elif not gray and crop.ndim == 2:
+        crop = cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB)
+    if crop.shape[:2] != (size, size):
+        shrinks = crop.shape[0] >= size and crop.shape[1] >= size
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return crop[None] if gray else crop.transpose(2, 0, 1)
+
+
+def load(name: str | Path = DEFAULT, *, threads: int = 0) -> Model:
+    """Load a classifier.
+
+    Args:
+        name: weights in the package (`mien list weights`) or a path to an .onnx file with a Spec.
+        threads: threads for one run; 0 uses all cores.
+
+    Raises:
+        UnknownName: no weights have that name.
+        WeightsError: the file is missing, damaged or has no Spec.
+
+    >>> load("mien-s").spec.labels[0]
+    'anger'
+    """
+    model = Model(find_file(str(name)), threads)
+    if model.spec.task != "expression":
+        raise WeightsError(f"{name} is for {model.spec.task}, not for expressions")
+    return model

@@ -1,0 +1,222 @@
+"""Sources: pictures, folders, globs, videos and cameras become a stream of Frames."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from mien.errors import InputError
+from mien.types import Frame
+
+PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"})
+VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to analyse.
+
+    Attributes:
+        name: as the user gave it, or the path found inside the folder that the user gave.
+        kind: `picture`, `video` or `camera`.
+    """
+
+    name: str
+    kind: str
+
+    @property
+    def stem(self) -> str:
+        """Short name for output files."""
+        return self.name.replace(":", "") if self.kind == "camera" else Path(self.name).stem
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A source that cannot be analysed, with the reason in one sentence."""
+
+    source: str
+    reason: str
+
+
+def find_sources(names: list[str]) -> tuple[list[Source], list[Problem]]:
+    """Expand what the user named: pictures, videos, folders (recursive), globs, `camera[:N]`.
+
+    In a folder or glob, files of other types are passed over; a file named outright is tried whatever its suffix.
+    """
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for name in names:
+        if name == "camera" or (name.startswith("camera:") and name[7:].isdigit()):
+            sources.append(Source(name, "camera"))
+        elif os.path.isdir(name):
+            _walk(name, sources, problems)
+        elif os.path.lexists(name):
+            sources.append(Source(name, _kind(name)))
+        elif glob.has_magic(name):
+            found = sorted(path for path in glob.glob(name, recursive=True) if _known(path))
+            sources.extend(Source(path, _kind(path)) for path in found)
+            if not found:
+                problems.append(Problem(name, "no picture or video matches"))
+        else:
+            problems.append(Problem(name, "there is no such file or folder"))
+    unique = {source.name: source for source in sources}
+    return list(unique.values()), problems
+
+
+def _walk(folder: str, sources: list[Source], problems: list[Problem]) -> None:
+    def unreadable(error: OSError) -> None:
+        problems.append(Problem(str(error.filename), f"cannot be read ({error.strerror})"))
+
+    before = len(sources) + len(problems)
+    for root, folders, files in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        paths = (os.path.join(root, file) for file in sorted(files))
+        sources.extend(Source(path, _kind(path)) for path in paths if _known(path))
+    if len(sources) + len(problems) == before:
+        problems.append(Problem(folder, "holds no picture or video"))
+
+
+def _known(path: str) -> bool:
+    return Path(path).suffix.lower() in PICTURES | VIDEOS
+
+
+def _kind(path: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix in PICTURES:
+        return "picture"
+    if suffix in VIDEOS:
+        return "video"
+    try:
+        with open(path, "rb") as file:
+            return "picture" if _picture_signature(file.read(16)) else "video"
+    except OSError:
+        return "picture"
+
+
+def _picture_signature(head: bytes) -> bool:
+    starts = (b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"P5", b"P6")
+    return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def frames(source: Source, *, every: int = 1, start: int = 0, threads: int = 0) -> Iterator[Frame]:
+    """Frames of a source, in order; `index` counts decoded frames from 0 whatever `every` is.
+
+    Args:
+        every: take frames 0, every, 2 every, ...
+        start: first frame to give, for resuming.
+        threads: threads for decoding; 0 leaves it to FFmpeg.
+
+    Raises:
+        InputError: the source cannot be read, or ends in a damaged part (after the frames before it were given).
+    """
+    if source.kind == "picture":
+        if start == 0:
+            yield Frame(read_picture(source.name), 0, None, source.name)
+    elif source.kind == "camera":
+        yield from _camera(source, every)
+    else:
+        yield from _video(source, every, start, threads)
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A picture as uint8 RGB [H, W, 3], upright by its EXIF orientation; the first one of an animation.
+
+    Raises:
+        InputError: the file is missing, empty, cut short or not a picture.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if not data:
+        raise InputError(f"{path}: the file is empty")
+    if _cut_short(data):
+        raise InputError(f"{path}: the picture is cut short; copy or save it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise InputError(f"{path}: the picture cannot be decoded ({error.err or 'too large'})") from error
+    if image is None:
+        raise InputError(f"{path}: not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF)")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _cut_short(data: bytes) -> bool:
+    """A JPEG without its end marker after the last scan, or a PNG without its last chunk."""
+    if data.startswith(b"\xff\xd8"):
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    return data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]
+
+
+def length(source: Source) -> tuple[int, float]:
+    """Number of frames and seconds that a video's header states; 0 where it states none."""
+    if source.kind != "video":
+        return int(source.kind == "picture"), 0.0
+    try:
+        with av.open(source.name) as container:
+            stream = container.streams.video[0]
+            seconds = container.duration / av.time_base if container.duration else 0.0
+            count = stream.frames or round(seconds * float(stream.average_rate or 0))
+            return max(0, count), max(0.0, seconds)
+    except (OSError, av.FFmpegError, IndexError, ValueError):
+        return 0, 0.0
+
+
+def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Frame]:
+    path, given = source.name, 0
+    if os.path.exists(path) and not os.path.getsize(path):
+        raise InputError(f"{path}: the file is empty")
+    try:
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: has no picture track")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            if threads:
+                stream.codec_context.thread_count = threads
+            period = 1 / float(stream.average_rate or 25)
+            for index, frame in enumerate(container.decode(stream)):
+                given += 1
+                if index < start or index % every:
+                    continue
+                image = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                stamp = frame.time if frame.time is not None else index * period
+                yield Frame(image, index, float(stamp), path)
+    except (OSError, av.FFmpegError, ValueError) as error:
+        text = getattr(error, "strerror", None) or str(error)
+        where = f"damaged after frame {given - 1}" if given else "not a video that can be read"
+        raise InputError(f"{path}: {where} ({text})") from error
+    if not given:
+        raise InputError(f"{path}: the video has no frame")
+
+
+def upright(image: np.ndarray, rotation: int) -> np.ndarray:
+    """Turn a decoded frame by the container's rotation (degrees, counter-clockwise), in quarter turns."""
+    quarters = round(rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _camera(source: Source, every: int) -> Iterator[Frame]:
+    number = int(source.name.partition(":")[2] or 0)
+    capture = cv2.VideoCapture(number)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"{source.name}: no camera answers there; is it plugged in and free, or is it camera:1?")
+        begin, index = time.monotonic(), 0
+        while True:
+            right, image = capture.read()
+            if not right:
+                raise InputError(f"{source.name}: the camera stopped after {index} frames")
+            if index % every == 0:
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, time.monotonic() - begin, source.name)
+            index += 1
+    finally:
+        capture.release()

@@ -1,0 +1,112 @@
+"""Spec: everything that a weight file needs to be run. It travels inside the file, as ONNX metadata `mien.spec`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from mien.errors import WeightsError
+
+KEY = "mien.spec"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a face is cut out of a frame.
+
+    Attributes:
+        align: `box` (square around the detector's box) or `landmarks` (upright by the eyes and mouth).
+        scale: side of the crop divided by the side of the box (by `detector`), or by the landmarks' scale.
+        shift_y: how far the crop's centre lies below the reference's centre, as a share of the crop's side.
+        detectors: `{detector: (scale, shift_y)}`, where detectors frame faces differently.
+    """
+
+    align: str = "box"
+    scale: float = 1.0
+    shift_y: float = 0.0
+    detectors: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def for_detector(self, name: str) -> tuple[float, float]:
+        """(scale, shift_y) for boxes of the detector `name`."""
+        scale, shift = self.detectors.get(name, (self.scale, self.shift_y))
+        return float(scale), float(shift)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The facts that a weight file carries.
+
+    Attributes:
+        name: of the weights.
+        task: `expression` or `landmarks`.
+        labels: names of the outputs, in order (empty for landmarks).
+        size: side of the input, pixels.
+        colour: `gray` (one channel, BT.601) or `rgb`.
+        mean, std: per channel, of pixels in [0, 1]; input = (pixel / 255 - mean) / std.
+        geometry: how faces are cut.
+        temperature: the logits are divided by it inside the file; kept for the record.
+        unsure_below: a top score below this is `unsure`.
+        unsure_coverage: share of the validation faces that are not `unsure`.
+        unsure_accuracy: accuracy on those.
+        architecture: name of the network.
+        parameters: their number.
+        trained_on: data sets.
+        licence: of the weights.
+        command: that made them.
+        figures: measured accuracy, by name.
+    """
+
+    name: str
+    task: str = "expression"
+    labels: tuple[str, ...] = ()
+    size: int = 48
+    colour: str = "gray"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    geometry: Geometry = field(default_factory=Geometry)
+    temperature: float = 1.0
+    unsure_below: float = 0.0
+    unsure_coverage: float = 1.0
+    unsure_accuracy: float = 0.0
+    architecture: str = ""
+    parameters: int = 0
+    trained_on: tuple[str, ...] = ()
+    licence: str = ""
+    command: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        channels = {"gray": 1, "rgb": 3}.get(self.colour)
+        if channels is None:
+            raise WeightsError(f"spec: colour must be gray or rgb, got {self.colour!r}")
+        if len(self.mean) != channels or len(self.std) != channels:
+            raise WeightsError(f"spec: {self.colour} needs {channels} means and deviations, got {len(self.mean)}")
+        if not 8 <= self.size <= 1024:
+            raise WeightsError(f"spec: size must be 8 to 1024 pixels, got {self.size}")
+        if self.geometry.align not in ("box", "landmarks"):
+            raise WeightsError(f"spec: align must be box or landmarks, got {self.geometry.align!r}")
+
+    def to_json(self) -> str:
+        """The Spec as JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """Read what `to_json` wrote; keys of later versions are ignored.
+
+        Raises:
+            WeightsError: the text is not a Spec.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            known = {f.name for f in fields(cls)}
+            values = {key: _tuple(value) for key, value in raw.items() if key in known}
+            geometry = {k: v for k, v in values.pop("geometry", {}).items() if k in {f.name for f in fields(Geometry)}}
+            return cls(geometry=Geometry(**geometry), **values)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(f"this is no mien spec: {error}") from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

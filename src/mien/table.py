@@ -1,0 +1,153 @@
+"""Table: the result, one row per face per frame."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mien.errors import require
+from mien.faces.quality import NAMES as QUALITY
+from mien.types import FrameResult
+
+PLACE = ("source", "frame", "time_s", "face", "track", "x1", "y1", "x2", "y2", "detection")
+VERDICT = ("label", "score", "unsure")
+INTEGERS = frozenset({"frame", "face", "track"})
+
+Row = dict[str, Any]
+
+
+def columns(labels: Sequence[str]) -> tuple[str, ...]:
+    """Names of the columns, in order, for a model with these labels."""
+    return (*PLACE, *VERDICT, *(f"p_{label}" for label in labels), *QUALITY)
+
+
+def rows_of(result: FrameResult) -> Iterator[Row]:
+    """One row per face of a frame; numbers are rounded to what they are good for."""
+    frame, faces = result.frame, result.faces
+    for i in range(len(faces)):
+        scores = faces.scores[i]
+        best = int(scores.argmax())
+        track = int(faces.track[i])
+        row: Row = {
+            "source": frame.source,
+            "frame": frame.index,
+            "time_s": None if frame.time_s is None else round(frame.time_s, 6),
+            "face": i,
+            "track": None if track < 0 else track,
+            **{name: round(float(v), 1) for name, v in zip(("x1", "y1", "x2", "y2"), faces.box[i], strict=True)},
+            "detection": round(float(faces.detection[i]), 3),
+            "label": result.labels[best],
+            "score": round(float(scores[best]), 4),
+            "unsure": bool(result.unsure[i]),
+        }
+        row |= {f"p_{label}": round(float(p), 4) for label, p in zip(result.labels, scores, strict=True)}
+        for name in QUALITY:
+            value = float(faces.quality[name][i])
+            row[name] = round(value, 3) if math.isfinite(value) else None
+        yield row
+
+
+class Table:
+    """Rows and columns of an analysis.
+
+    Attributes:
+        columns: names, in order.
+        rows: one mapping per face per frame, with just these columns; None where there is no value.
+
+    >>> table = Table(("source", "label"), [{"source": "a.jpg", "label": "fear"}])
+    >>> len(table), table.rows[0]["label"]
+    (1, 'fear')
+    """
+
+    def __init__(self, columns: Sequence[str], rows: Iterable[Row] = ()) -> None:
+        self.columns = tuple(columns)
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.rows)} rows, {len(self.columns)} columns)"
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write comma-separated values, UTF-8, with a header."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.columns)
+            writer.writerows(csv_values(row, self.columns) for row in self.rows)
+
+    def to_jsonl(self, path: str | Path) -> None:
+        """Write JSON Lines: one object per row."""
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json_line(row, self.columns) for row in self.rows)
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas DataFrame.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return require("pandas", "table").DataFrame(self.rows, columns=list(self.columns))
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write a Parquet file.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
+        arrow = require("pyarrow", "table")
+        parquet = require("pyarrow.parquet", "table")
+        schema = arrow_schema(self.columns)
+        parquet.write_table(arrow.Table.from_pylist(self.rows, schema=schema), str(path))
+
+
+def csv_values(row: Row, names: Sequence[str]) -> list[Any]:
+    """A row's values as they stand in a CSV file: empty for None, true or false for truth values."""
+    values = (row.get(name) for name in names)
+    return ["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in values]
+
+
+def json_line(row: Row, names: Sequence[str]) -> str:
+    """A row as one line of JSON."""
+    return json.dumps({name: row.get(name) for name in names}, ensure_ascii=False) + "\n"
+
+
+def arrow_schema(names: Sequence[str]) -> Any:
+    """Types of the columns for Parquet: text, whole numbers, truth values; the others float64."""
+    arrow = require("pyarrow", "table")
+    types = {"source": arrow.string(), "label": arrow.string(), "unsure": arrow.bool_()}
+    types |= {name: arrow.int64() for name in INTEGERS}
+    return arrow.schema([(name, types.get(name, arrow.float64())) for name in names])
+
+
+def read_rows(path: str | Path) -> Iterator[Row]:
+    """Rows of a faces.csv, faces.jsonl or faces.parquet, one at a time, with their types."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        for batch in require("pyarrow.parquet", "table").ParquetFile(str(path)).iter_batches():
+            yield from batch.to_pylist()
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        if path.suffix == ".jsonl":
+            for line in file:
+                yield json.loads(line)
+            return
+        for raw in csv.DictReader(file):
+            yield {name: _typed(name, value) for name, value in raw.items()}
+
+
+def _typed(name: str, text: str) -> Any:
+    if text == "" or text is None:
+        return None
+    if name in ("source", "label"):
+        return text
+    if name == "unsure":
+        return text == "true"
+    return int(text) if name in INTEGERS else float(text)

@@ -1,0 +1,1 @@
+"""Training: recipe, the visible loop, checkpoints, calibration. Needs torch (extra `train`)."""

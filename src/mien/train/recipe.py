@@ -1,0 +1,139 @@
+"""A recipe: one training run as one TOML file, read strictly into frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mien.augment import Augment
+from mien.errors import RecipeError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """SGD with Nesterov momentum, one warm-up and a cosine to zero.
+
+    Attributes:
+        lr: peak learning rate for a batch of 128; scaled linearly with the batch.
+        ema: decay per step of the averaged weights, which are the ones evaluated and kept.
+    """
+
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Learn from a trained network's scores as well (Hinton et al., 2015).
+
+    Attributes:
+        teachers: folders of finished runs, relative to the run folder's parent; their scores are averaged.
+        weight: share of the teachers' scores in the target, in [0, 1].
+        per_view: ask the teachers about each augmented view, instead of once about each face and its mirror image.
+    """
+
+    teachers: tuple[str, ...] = ()
+    weight: float = 0.5
+    per_view: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        name: of the run and of the weights it makes.
+        model: name of a registered network.
+        dataset: name of a registered data set.
+        epochs: passes over the training split.
+        batch: faces per step.
+        size: side of the training faces, pixels: at the start and in the last third, growing linearly between.
+        second_opinion: how many votes FER2013's own label adds to the ten FER+ votes.
+        balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
+        tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
+        smoothing: label smoothing.
+        init: folder of a finished run whose weights this run starts from, or empty.
+    """
+
+    name: str
+    model: str
+    dataset: str = "ferplus"
+    seed: int = 1
+    epochs: int = 40
+    batch: int = 128
+    size: tuple[int, ...] = (48, 48)
+    second_opinion: float = 0.0
+    balance: float = 0.0
+    tau: float = 0.0
+    smoothing: float = 0.0
+    init: str = ""
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    augment: Augment = field(default_factory=Augment)
+    distill: Distill = field(default_factory=Distill)
+
+
+def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise RecipeError(f"{where}: unknown key {key!r}; allowed are {', '.join(sorted(hints))}")
+        expected = hints[key]
+        if dataclasses.is_dataclass(expected):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where}: {key} must be a table [{key}]")
+            values[key] = _build(typing.cast(type, expected), value, f"{where} [{key}]")
+            continue
+        values[key] = _convert(expected, value, f"{where}: {key}")
+    required = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory}  # type: ignore[arg-type]
+    missing = sorted(required - values.keys())
+    if missing:
+        raise RecipeError(f"{where}: {', '.join(missing)} missing")
+    return kind(**values)
+
+
+def _convert(expected: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(expected)
+    if origin is tuple and isinstance(value, list):
+        inner = typing.get_args(expected)[0]
+        return tuple(_convert(inner, item, where) for item in value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is None and type(value) is expected:
+        return value
+    raise RecipeError(f"{where}: expected {getattr(expected, '__name__', expected)}, got {value!r}")
+
+
+def recipes() -> list[str]:
+    """Names of the recipes in the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str | Path, **changes: Any) -> Recipe:
+    """Read a recipe by name (one in the package) or by path.
+
+    Args:
+        changes: fields that replace the file's, such as `epochs=2`.
+
+    Raises:
+        RecipeError: no such recipe, an unknown key, or a value of the wrong type.
+    """
+    path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise RecipeError(f"no recipe {str(name)!r}; in the package are {', '.join(recipes())}; or give a .toml file")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path.name} is not TOML: {error}") from error
+    return dataclasses.replace(_build(Recipe, table, path.name), **changes)
