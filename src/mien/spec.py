@@ -16,10 +16,12 @@ class Geometry:
     """How a face is cut out of a frame.
 
     Attributes:
-        align: `box` (square around the detector's box) or `landmarks` (upright by the eyes and mouth).
-        scale: side of the crop divided by the side of the box (by `detector`), or by the landmarks' scale.
+        align: `box` (square around the detector's box) or `landmarks` (upright by the eyes and mouth, where there are
+            landmarks, else by the box).
+        scale: side of the crop divided by the longer side of the box, or by the distance between eyes, or between eyes
+            and mouth, whichever is longer.
         shift_y: how far the crop's centre lies below the reference's centre, as a share of the crop's side.
-        detectors: `{detector: (scale, shift_y)}`, where detectors frame faces differently.
+        detectors: `{detector: (scale, shift_y)}` for boxes, which detectors draw differently.
     """
 
     align: str = "box"
@@ -29,7 +31,8 @@ class Geometry:
 
     def for_detector(self, name: str) -> tuple[float, float]:
         """(scale, shift_y) for boxes of the detector `name`."""
-        scale, shift = self.detectors.get(name, (self.scale, self.shift_y))
+        own = (self.scale, self.shift_y) if self.align == "box" else (1.0, 0.0)
+        scale, shift = self.detectors.get(name, own)
         return float(scale), float(shift)
 
 

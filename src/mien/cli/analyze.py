@@ -31,8 +31,10 @@ def analyze(
     seconds: Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")] = 0,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")] = False,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Hide the faces in the annotated copies.")] = False,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw a timeline of each video, a chart of the pictures.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")] = False,
 ) -> None:
     """Who showed which expression when: faces.csv, summary.json and, if wanted, pictures of it.

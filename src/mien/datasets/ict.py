@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import FAKES
+from mien.datasets.ict_raster import rasterise
 from mien.errors import DataError
 
 FILES = ("facexmodel.npz", "generic_neutral_mesh.obj", "vertex_indices.json")
@@ -67,45 +68,6 @@ def _read_triangles(path: Path) -> np.ndarray:
             corners = [int(item.split("/")[0]) - 1 for item in line.split()[1:]]
             triangles += [(corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)]
     return np.array(triangles, np.int64).reshape(-1, 3)
-
-
-def rasterise(xy: np.ndarray, z: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """Pixels that triangles cover, nearest last.
-
-    Args:
-        xy: [V, 2] pixels.
-        z: [V] distance from the camera.
-        triangles: int [T, 3], facing the camera.
-        size: S.
-
-    Returns:
-        flat pixel index [P], triangle [P], barycentric weights [P, 3] and depth [P], far to near, so that assigning
-        in order leaves the nearest.
-    """
-    a, b, c = (xy[triangles[:, k]] for k in range(3))
-    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, size).astype(np.int64)
-    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, size - 1).astype(np.int64)
-    span = high - low
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    rows = np.flatnonzero((span >= 0).all(1) & (np.abs(area) > 1e-9))
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for dy in range(int(span[rows, 1].max(initial=-1)) + 1):
-        tall = rows[span[rows, 1] >= dy]
-        for dx in range(int(span[tall, 0].max(initial=-1)) + 1):
-            t = tall[span[tall, 0] >= dx]
-            pixel = low[t] + (dx, dy)
-            p = pixel + 0.5
-            u = ((b[t, 0] - p[:, 0]) * (c[t, 1] - p[:, 1]) - (b[t, 1] - p[:, 1]) * (c[t, 0] - p[:, 0])) / area[t]
-            v = ((c[t, 0] - p[:, 0]) * (a[t, 1] - p[:, 1]) - (c[t, 1] - p[:, 1]) * (a[t, 0] - p[:, 0])) / area[t]
-            inside = (u >= 0) & (v >= 0) & (u + v <= 1)
-            weights = np.stack([u, v, 1 - u - v], 1)[inside]
-            found.append((pixel[inside] @ (1, size), t[inside], weights))
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)
-    index, triangle, weights = (np.concatenate(part) for part in zip(*found, strict=True))
-    depth = (z[triangles[triangle]] * weights).sum(1)
-    order = np.argsort(-depth, kind="stable")
-    return index[order], triangle[order], weights[order], depth[order]
 
 
 class FaceModel:
@@ -197,7 +159,7 @@ class FaceModel:
         turned = ((vertices - centre) @ _rotation(*pose).T).astype(np.float32)
         z = distance - turned[:, 2]
         xy = turned[:, :2] * (1, -1) / z[:, None]
-        extent = np.linalg.norm((vertices[self.landmarks[8]] - vertices[self.landmarks[27]])) / distance
+        extent = np.linalg.norm(vertices[self.landmarks[8]] - vertices[self.landmarks[27]]) / distance
         xy = xy * (0.38 * size / extent) + size / 2
         corner = turned[self.triangles]
         normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
@@ -233,3 +195,35 @@ class FaceModel:
         shine = 0.12 * np.maximum(smooth @ (half / np.linalg.norm(half)), 0) ** 12
         paint = np.full((len(turned), 3), 0.6) if albedo is None else albedo
         return np.asarray(paint * diffuse[:, None] + shine[:, None])
+
+
+def fake(root: Path, side: int = 24, seed: int = 0) -> None:
+    """Write a tiny model in the same layout: a bulging sheet with a brow-to-chin face's landmarks, 4 and 3 deltas."""
+    random = np.random.default_rng(seed)
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    x, y = (part.ravel() for part in np.meshgrid(np.linspace(-8, 8, side), np.linspace(10, -10, side)))
+    neutral = np.stack([x, y, 8 - (x**2 + y**2) / 16], 1).astype(np.float32)
+    angle = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    wanted = np.stack([-5 * np.cos(angle), -5 * np.sin(angle)], 1)
+    wanted[[8, 27, 36, 45]] = (0, -7), (0, 2), (-4, 3), (4, 3)
+    marks = [int(np.linalg.norm(neutral[:, :2] - point, axis=1).argmin()) for point in wanted]
+    names = ["jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeBlink_L"]
+    expression = random.normal(0, 0.1, (len(names), len(neutral), 3))
+    expression[0] = np.where(neutral[:, 1:2] < -2, (0.0, -1.0, 0.0), 0.0)
+    np.savez(
+        root / FILES[0],
+        neutral=neutral,
+        expression_delta=expression.astype(np.float16),
+        identity_delta=random.normal(0, 0.05, (3, len(neutral), 3)).astype(np.float16),
+        expression_names=np.array(names),
+        identity_names=np.array(["identity000", "identity001", "identity002"]),
+    )
+    corners = [(r * side + c, (r + 1) * side + c) for r in range(side - 1) for c in range(side - 1)]
+    lines = [f"v {a:.4f} {b:.4f} {c:.4f}" for a, b, c in neutral.tolist()]
+    lines += [f"f {a + 1}/1 {b + 1}/1 {b + 2}/1 {a + 2}/1" for a, b in corners]
+    (root / FILES[1]).write_text("\n".join([*lines, ""]))
+    (root / FILES[2]).write_text(json.dumps({"idx_to_landmark_verts": marks}))
+
+
+FAKES["ict"] = fake

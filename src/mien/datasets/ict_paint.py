@@ -181,9 +181,7 @@ def _unit(angle: float) -> np.ndarray:
     return np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
 
 
-def sample(
-    painter: Painter, rng: np.random.Generator, size: int = 128, identity: np.ndarray | None = None
-) -> Render:
+def sample(painter: Painter, rng: np.random.Generator, size: int = 128, identity: np.ndarray | None = None) -> Render:
     """A random face: identity, mood, pose (yaw mostly within 50 degrees), light, paint and background.
 
     Args:

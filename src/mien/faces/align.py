@@ -39,10 +39,13 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def squares(faces: Faces, geometry: Geometry, detector: str) -> list[Square]:
-    """Where to cut each face: by its box, or upright by its eyes and mouth where it has landmarks."""
+    """Where to cut each face: by its box, or upright by its eyes and mouth where it has landmarks.
+
+    With the detector `none` the user has cut the face already, so the box is kept.
+    """
+    if geometry.align == "landmarks" and faces.landmarks.shape[1] in (5, 68) and detector != "none":
+        return [_by_points(points, geometry.scale, geometry.shift_y) for points in five_points(faces.landmarks)]
     scale, shift = geometry.for_detector(detector)
-    if geometry.align == "landmarks" and faces.landmarks.shape[1] in (5, 68):
-        return [_by_points(points, scale, shift) for points in five_points(faces.landmarks)]
     return [box_square(box, scale, shift) for box in faces.box]
 
 
@@ -92,9 +95,7 @@ def cut(image: np.ndarray, square: Square, size: int) -> np.ndarray:
             scale = (fx + fy) / 2
             square = Square((square.x - x1) * fx, (square.y - y1) * fy, square.side * scale, square.roll)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(
-        image, matrix(square, size), (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
+    warped = cv2.warpAffine(image, matrix(square, size), (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped)
 
 

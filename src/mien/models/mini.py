@@ -95,13 +95,13 @@ class MiniResNet(nn.Module):
         return Output(self.head(self.dropout(embedding)), embedding, {"features": features})
 
 
-@MODELS.register("mini-s", paper="ours, after SE-ResNet", parameters=895_416, size=48, modality="face")
+@MODELS.register("mini-s", paper="ours, after SE-ResNet", parameters=894_884, size=48, modality="face")
 def mini_s(classes: int = 8, **arguments: Any) -> MiniResNet:
     """The embedded default: under 1 M parameters, 14 M multiply-adds at 48 px."""
     return MiniResNet(classes, (32, 64, 128, 192), (1, 1, 1, 1), stem=0, dropout=0.1, **arguments)
 
 
-@MODELS.register("mini-m", paper="ours, after SE-ResNet", parameters=0, size=48, modality="face")
+@MODELS.register("mini-m", paper="ours, after SE-ResNet", parameters=3_096_028, size=48, modality="face")
 def mini_m(classes: int = 8, **arguments: Any) -> MiniResNet:
     """The larger one, for when accuracy counts more than speed."""
     return MiniResNet(classes, (48, 96, 192, 320), (1, 2, 2, 1), stem=24, dropout=0.2, **arguments)

@@ -54,8 +54,8 @@ def draw(
     if anonymous:
         hide(copy, faces.box)
     height, width = image.shape[:2]
-    near_first = np.argsort(-_sides(faces), kind="stable") if len(faces) else []
-    known = [_face(faces, int(i), labels, bool(unsure[i]), height, width) for i in near_first]
+    large_first = np.argsort(-_sides(faces), kind="stable")
+    known = [_face(faces, int(i), labels, bool(unsure[i]), height, width) for i in large_first]
     known = [face for face in known if face.box[2] > face.box[0] and face.box[3] > face.box[1]]
     for face in reversed(known):
         outline(copy, face.box, face.shade, face.thick, 0.1 * _side(face.box), face.unsure)
@@ -116,7 +116,9 @@ def _overlap(a: Rect, b: Rect) -> int:
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def _place(options: list[tuple[int, int]], width: int, height: int, image: np.ndarray, taken: list[Rect]) -> Rect | None:
+def _place(
+    options: list[tuple[int, int]], width: int, height: int, image: np.ndarray, taken: list[Rect]
+) -> Rect | None:
     """The first of some places (x, y) where a plate lies in the picture and on nothing else."""
     for x, y in options:
         rect = (x, y, x + width, y + height)

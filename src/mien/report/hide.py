@@ -36,8 +36,8 @@ def _cover(image: np.ndarray, x1: float, y1: float, x2: float, y2: float) -> Non
     # coarse steps, so that many frames of a video do not add up to a finer picture
     cells = cells // _STEP * _STEP + _STEP // 2
     flat = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
-    y, x = np.ogrid[top:bottom, left:right]
-    middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
-    far = ((x + 0.5 - middle_x) / max((x2 - x1) / 2, 1)) ** 2 + ((y + 0.5 - middle_y) / max((y2 - y1) / 2, 1)) ** 2
-    inside = far <= 1
-    part[inside] = flat[inside]
+    inside = np.zeros((height, width), np.uint8)
+    centre = round((x1 + x2) * 8 - left * 16), round((y1 + y2) * 8 - top * 16)  # sixteenths of a pixel
+    axes = round((x2 - x1) * 8), round((y2 - y1) * 8)
+    cv2.ellipse(inside, centre, axes, 0, 0, 360, 255, cv2.FILLED, cv2.LINE_8, shift=4)
+    np.copyto(part, flat, where=inside[..., None] > 0)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import cv2
-import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -30,7 +28,12 @@ _LIVE_UNIT = Fraction(1, 1000)
 
 
 def overlay_picture(
-    source_path: str | Path, rows: Iterable[Row], labels: Sequence[str], out_path: str | Path, *, anonymous: bool = False
+    source_path: str | Path,
+    rows: Iterable[Row],
+    labels: Sequence[str],
+    out_path: str | Path,
+    *,
+    anonymous: bool = False,
 ) -> None:
     """Write an annotated copy of a picture as PNG; nothing but the pixels is taken over.
 
@@ -111,7 +114,9 @@ def _opened(path: str) -> InputContainer:
     try:
         container = av.open(path)
     except (OSError, av.FFmpegError, ValueError) as error:
-        raise InputError(f"{path}: not a video that can be read ({getattr(error, 'strerror', None) or error})") from error
+        raise InputError(
+            f"{path}: not a video that can be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
     if not container.streams.video:
         container.close()
         raise InputError(f"{path}: has no picture track")
@@ -166,8 +171,7 @@ class LiveOverlay:
     def __init__(self, out_path: str | Path, labels: Sequence[str], anonymous: bool = False, fps: float = 25.0) -> None:
         self._labels, self._anonymous = tuple(labels), anonymous
         self._rate = Fraction(fps).limit_denominator(1001)
-        self._stack = ExitStack()
-        self._target = self._stack.enter_context(open_target(self._stack.enter_context(whole_file(out_path))))
+        self._path, self._stack = out_path, ExitStack()
         self._encoder: Encoder | None = None
         self._count = 0
 
@@ -176,7 +180,8 @@ class LiveOverlay:
         image = draw(result.frame.image, result.faces, self._labels, result.unsure, anonymous=self._anonymous)
         if self._encoder is None:
             height, width = image.shape[:2]
-            self._encoder = Encoder(self._target, width, height, self._rate, _LIVE_UNIT)
+            target = self._stack.enter_context(open_target(self._stack.enter_context(whole_file(self._path))))
+            self._encoder = Encoder(target, width, height, self._rate, _LIVE_UNIT)
         time_s = self._count / float(self._rate) if result.time_s is None else result.time_s
         self._encoder.add(image, round(time_s / _LIVE_UNIT))
         self._count += 1
@@ -186,3 +191,4 @@ class LiveOverlay:
         with self._stack:
             if self._encoder is not None:
                 self._encoder.close()
+                self._encoder = None

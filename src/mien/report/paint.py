@@ -88,7 +88,8 @@ def plate(width: int, height: int, radius: float) -> np.ndarray:
     y = np.abs(np.arange(height) + 0.5 - height / 2) - (height / 2 - radius)
     outside = np.hypot(np.maximum(x, 0)[None], np.maximum(y, 0)[:, None])
     inside = np.minimum(np.maximum(x[None], y[:, None]), 0)
-    return np.rint(255 * np.clip(radius + 0.5 - outside - inside, 0, 1)).astype(np.uint8)
+    coverage: np.ndarray = np.rint(255 * np.clip(radius + 0.5 - outside - inside, 0, 1)).astype(np.uint8)
+    return coverage
 
 
 def write(image: np.ndarray, text: str, x: int, middle: float, size: int, colour: Colour, bold: bool = False) -> int:
@@ -108,7 +109,7 @@ def outline(
     x1, y1 = int(np.floor(box[0])) - margin, int(np.floor(box[1])) - margin
     x2, y2 = int(np.ceil(box[2])) + margin, int(np.ceil(box[3])) + margin
     points = _contour(np.array(box) - (x1, y1, x1, y1), radius)
-    lines = _dashes(points, 4.5 * thick, 3.5 * thick) if dashed else [points]
+    lines = _dashes(points, 4.5 * thick, 4 * thick + 1) if dashed else [points]
     for width, shade, opacity in ((thick + 2, DARK, 0.4), (thick, colour, 1.0)):
         coverage = np.zeros((y2 - y1, x2 - x1), np.uint8)
         fixed = [np.rint(line * 2**_SUBPIXEL).astype(np.int32)[:, None] for line in lines]
@@ -151,9 +152,8 @@ def _dashes(points: np.ndarray, dash: float, gap: float) -> list[np.ndarray]:
     count = max(4, round(length[-1] / (dash + gap)))
     period = length[-1] / count
     solid = period * dash / (dash + gap)
-    pieces = []
-    for start in np.arange(count) * period:
-        inner = length[(length > start) & (length < start + solid)]
-        at = np.concatenate([[start], inner, [start + solid]])
-        pieces.append(np.stack([np.interp(at, length, points[:, axis]) for axis in (0, 1)], 1))
-    return pieces
+    starts = np.arange(count) * period
+    cuts = np.unique(np.concatenate([length, starts, starts + solid]))
+    along = np.stack([np.interp(cuts, length, points[:, axis]) for axis in (0, 1)], 1)
+    first, last = np.searchsorted(cuts, starts), np.searchsorted(cuts, starts + solid)
+    return [along[a : z + 1] for a, z in zip(first, last, strict=True)]

@@ -95,7 +95,7 @@ class Playback:
         spans: dict[tuple[int, int], tuple[int, np.ndarray, np.ndarray | None]] = {}
         for frame, faces, _ in self._near:
             for i, track in enumerate(faces.track.tolist()):
-                if track >= 0 and track in present or frame == index:
+                if (track >= 0 and track in present) or frame == index:
                     continue
                 key = (track, -1) if track >= 0 else (frame, i)
                 box, before = faces.box[i], spans.get(key)
@@ -103,10 +103,14 @@ class Playback:
                     spans[key] = (frame, box, None)
                 elif before[0] < index and before[2] is None:
                     spans[key] = (before[0], before[1], box)
-        boxes = [box if after is None else _around(box, after) for _, box, after in spans.values()]
+        boxes = [box for _, one, other in spans.values() for box in _between(one, other)]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def _around(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The box around two boxes: somewhere in it the face went from one to the other."""
-    return np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])])
+def _between(a: np.ndarray, b: np.ndarray | None) -> list[np.ndarray]:
+    """Where a face may have been between two boxes: all of it, or just both where they lie too far apart."""
+    if b is None:
+        return [a]
+    around = np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])])
+    near = np.all(around[2:] - around[:2] < 2 * np.maximum(a[2:] - a[:2], b[2:] - b[:2]))
+    return [around] if near else [a, b]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
@@ -38,7 +40,7 @@ class Sound:
         except (av.FFmpegError, ValueError):
             self.stream = None
 
-    def add(self, packet: Packet) -> None:
+    def add(self, packet: Packet[Any]) -> None:
         """Take one packet of `stream`; the last one, empty, flushes."""
         if self.stream is None:
             return
@@ -46,7 +48,9 @@ class Sound:
             if self._copies:
                 self._mux(packet)
             else:
-                self._encode(packet)
+                for frame in self.stream.codec_context.decode(packet if packet.size else None):
+                    for out in self._out.encode(frame):
+                        self._mux(out)
         except (av.FFmpegError, ValueError):
             self.stream = None
 
@@ -59,13 +63,7 @@ class Sound:
             except (av.FFmpegError, ValueError):
                 self.stream = None
 
-    def _encode(self, packet: Packet) -> None:
-        assert self.stream is not None
-        for frame in self.stream.codec_context.decode(packet if packet.size else None):
-            for out in self._out.encode(frame):
-                self._mux(out)
-
-    def _mux(self, packet: Packet) -> None:
+    def _mux(self, packet: Packet[Any]) -> None:
         if packet.dts is None or packet.dts <= self._last:
             return
         self._last = packet.dts

@@ -18,7 +18,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from mien.models import MODELS
+from mien.models.landmark import LandmarkNet, landmark_68
 from mien.train.checkpoint import load_state, save_state
 from mien.train.landmarks_augment import Jitter, training_batch
 from mien.train.landmarks_data import Marked, five_of, teacher_bias
@@ -90,10 +90,12 @@ def _batch(data: Sources, rng: np.random.Generator, jitter: Jitter) -> tuple[Ten
     return images_, full_, five_
 
 
-def _step(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def _step(model: LandmarkNet, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Loss of a batch: wing on all points known, the teacher's at half weight."""
     crops, full, five = batch
-    points = model(crops).aux["points"]
+    with torch.autocast("cpu", torch.bfloat16):
+        embedding = model.embed(crops.to(memory_format=torch.channels_last))
+    points = model.locate(embedding.float()).unflatten(1, (-1, 2))
     exact = wing(points[: len(full)] - full).mean()
     rest = points[len(full) :]
     eyes = rest[:, 36:42].mean(1), rest[:, 42:48].mean(1)
@@ -118,12 +120,12 @@ def train(
     yunet: Path,
     out: Path,
     *,
-    epochs: int = 40,
-    steps: int = 100,
+    epochs: int = 12,
+    steps: int = 200,
     rate: float = 2e-3,
     counts: tuple[int, int, int] = (10_000, 500, 9_000),
     seed: int = 1,
-    threads: int = 2,
+    threads: int = 1,
 ) -> dict[str, float]:
     """Train to the end, going on from the run's checkpoint, and export.
 
@@ -151,7 +153,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = sources(photos, ict, faces, yunet, out, counts, seed)
     learn, held = data.part(False), data.part(True)
-    model = MODELS.create(NETWORK)
+    model = landmark_68().to(memory_format=torch.channels_last)
     centred = training_batch(
         learn.renders.pixels, learn.renders.points, learn.renders.box, np.random.default_rng(0), Jitter(0, 0, 0)
     )[1]
@@ -172,16 +174,22 @@ def train(
             optimiser.step()
             plan.step()
             _average(ema, model, epoch * steps + step)
-            total += float(loss)
+            total += float(loss.detach())
         parts = {"model": model, "ema": ema, "optimiser": optimiser, "plan": plan}
         save_state(out / "last.pt", {"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}})
-        figures = evaluate(ema, held) if epoch % 5 == 4 or epoch + 1 == epochs else {}
+        figures = evaluate(ema, held) if epoch % 6 == 5 or epoch + 1 == epochs else {}
+        if figures:
+            save_state(
+                out / "best.pt", {"model": NETWORK, "state": ema.state_dict(), "classes": 136, "figures": figures}
+            )
         shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if "median" in name)
-        print(f"epoch {epoch + 1}/{epochs} loss {total / steps:.4f} {time.perf_counter() - start:.0f} s {shown}", flush=True)
-    figures = evaluate(ema, held)
-    save_state(out / "best.pt", {"model": NETWORK, "state": ema.state_dict(), "classes": 136, "figures": figures})
+        print(
+            f"epoch {epoch + 1}/{epochs} loss {total / steps:.4f} {time.perf_counter() - start:.0f} s {shown}",
+            flush=True,
+        )
     export(out, out / "landmarks68.onnx")
-    return figures
+    best = load_state(out / "best.pt") or {}
+    return dict(best["figures"])
 
 
 def _resume(path: Path, model: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, plan: object) -> int:
@@ -200,9 +208,9 @@ def main(
     faces: Path = typer.Option(..., help="folder of FER2013"),
     yunet: Path = typer.Option(..., help="face_detection_yunet_2023mar.onnx"),
     out: Path = typer.Option(..., help="run folder"),
-    epochs: int = 40,
+    epochs: int = 12,
     seed: int = 1,
-    threads: int = 2,
+    threads: int = 1,
 ) -> None:
     """Train and export landmarks68."""
     for name, value in train(photos, ict, faces, yunet, out, epochs=epochs, seed=seed, threads=threads).items():

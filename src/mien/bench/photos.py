@@ -1,0 +1,50 @@
+"""Accuracy on a folder of photos whose file names say the expression, such as `017_happy.jpg`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mien.pipeline.flow import Flow, Options
+from mien.pipeline.sources import read_picture
+from mien.table import rows_of
+from mien.types import Frame
+
+NAMES = {"happy": "happiness", "smiling": "happiness", "sad": "sadness", "angry": "anger", "surprised": "surprise"}
+
+
+@dataclass
+class Photos:
+    """Counts over the photos; `wrong` lists (file, true, seen)."""
+
+    photos: int = 0
+    found: int = 0
+    several: int = 0
+    right: Counter[str] = field(default_factory=Counter)
+    total: Counter[str] = field(default_factory=Counter)
+    unsure: int = 0
+    wrong: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def measure(folder: Path, **options: Any) -> Photos:
+    """Analyse the photos and compare the largest face's label with the name's."""
+    result, flow = Photos(), Flow(Options(**options))
+    for path in sorted(folder.glob("*_*.jpg")):
+        word = path.stem.rpartition("_")[2]
+        truth = NAMES.get(word, word)
+        rows = [row for frame in flow.run([Frame(read_picture(path))]) for row in rows_of(frame)]
+        result.photos += 1
+        result.total[truth] += 1
+        if not rows:
+            result.wrong.append((path.name, truth, "no face"))
+            continue
+        result.found += 1
+        result.several += len(rows) > 1
+        row = max(rows, key=lambda r: r["face_px"])
+        result.unsure += row["unsure"]
+        result.right[truth] += row["label"] == truth
+        if row["label"] != truth:
+            result.wrong.append((path.name, truth, row["label"]))
+    return result

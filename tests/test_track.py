@@ -1,0 +1,118 @@
+"""The tracker on made clips whose truth is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mien.faces.track import Tracker, iou
+from mien.types import Faces
+
+SIZE = (360, 640)
+COLOURS = ((200, 40, 40), (40, 180, 60), (50, 60, 210))
+
+
+def picture(people: list[tuple[int, float, float]]) -> tuple[np.ndarray, Faces]:
+    """A frame with people (number, x, y): a grey head over a coloured shirt; later ones hide earlier ones."""
+    image = np.full((*SIZE, 3), 128, np.uint8)
+    boxes = []
+    for person, x, y in people:
+        x1, y1 = int(x) - 30, int(y) - 40
+        image[max(0, y1 + 80) : y1 + 180, max(0, x1 - 20) : max(0, x1 + 80)] = COLOURS[person]
+        image[max(0, y1) : y1 + 80, max(0, x1) : max(0, x1 + 60)] = (190 - 30 * person, 150, 130)
+        boxes.append((x1, y1, x1 + 60, y1 + 80))
+    return image, Faces(np.array(boxes, float).reshape(-1, 4), np.ones(len(boxes)))
+
+
+def follow(frames: list[list[tuple[int, float, float]]], tracker: Tracker | None = None) -> list[dict[int, int]]:
+    """Track of each person in each frame."""
+    tracker = tracker or Tracker()
+    result = []
+    for index, people in enumerate(frames):
+        image, faces = picture(people)
+        tracks = tracker(image, faces, index / 25).track
+        result.append({person: int(track) for (person, _, _), track in zip(people, tracks, strict=True)})
+    return result
+
+
+def switches(seen: list[dict[int, int]]) -> int:
+    """How often a person's track changes."""
+    last: dict[int, int] = {}
+    count = 0
+    for frame in seen:
+        for person, track in frame.items():
+            count += last.get(person, track) != track
+            last[person] = track
+    return count
+
+
+def test_two_people_cross_without_a_switch() -> None:
+    frames = []
+    for t in range(100):
+        left, right = 100 + 4 * t, 500 - 4 * t
+        people = [(0, left, 120.0), (1, right, 124.0)]
+        # the one behind is not detected while hidden
+        frames.append([people[1]] if abs(left - right) < 36 else people)
+    assert switches(follow(frames)) == 0
+
+
+def test_three_people_wander_without_a_switch() -> None:
+    random = np.random.default_rng(3)
+    x = np.array([100.0, 320.0, 540.0])
+    speed = np.array([3.0, -2.0, -3.5])
+    frames = []
+    for _ in range(250):
+        speed = np.where((x < 60) | (x > 580), -speed, speed) + random.normal(0, 0.1, 3)
+        x = np.clip(x + speed, 55, 585)
+        shaking = random.normal(0, 1.5, (3, 2))
+        people = [(p, x[p] + shaking[p, 0], 120 + shaking[p, 1]) for p in range(3)]
+        visible = [p for p in people if not any(q[0] > p[0] and abs(q[1] - p[1]) < 35 for q in people)]
+        frames.append([p for p in visible if random.random() > 0.03])
+    assert switches(follow(frames)) == 0
+
+
+@pytest.mark.parametrize(("away", "same"), [(10, True), (40, True), (80, False)])
+def test_a_face_that_comes_back_within_two_seconds_keeps_its_track(away: int, same: bool) -> None:
+    here: list[tuple[int, float, float]] = [(0, 200.0, 120.0)]
+    seen = follow([here] * 20 + [[]] * away + [here] * 20)
+    assert (seen[0][0] == seen[-1][0]) is same
+
+
+def test_another_person_at_the_same_place_gets_a_new_track() -> None:
+    seen = follow([[(0, 200.0, 120.0)]] * 20 + [[]] * 30 + [[(2, 200.0, 120.0)]] * 5)
+    assert seen[0][0] != seen[-1][2]
+
+
+def test_many_faces_keep_their_tracks() -> None:
+    people = [(n % 3, 40.0 + 62 * (n % 10), 60.0 + 90 * (n // 10)) for n in range(30)]
+    image, faces = picture(people)
+    tracker = Tracker()
+    first = tracker(image, faces, 0.0).track
+    second = tracker(image, faces, 0.04).track
+    assert first.tolist() == second.tolist() == list(range(30))
+
+
+def test_state_goes_through_json() -> None:
+    frames: list[list[tuple[int, float, float]]] = [[(0, 100.0 + t, 120.0), (1, 400.0 - t, 120.0)] for t in range(40)]
+    tracker = Tracker()
+    follow(frames[:20], tracker)
+    again = Tracker()
+    again.restore(json.loads(json.dumps(tracker.state())))
+    image, faces = picture(frames[20])
+    assert again(image, faces, 0.8).track.tolist() == tracker(image, faces, 0.8).track.tolist()
+
+
+def test_iou_agrees_with_counting_pixels() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = (np.sort(random.integers(0, 30, (2, 2)), axis=0).ravel() for _ in range(2))
+        masks = []
+        for x1, y1, x2, y2 in (a, b):
+            mask = np.zeros((30, 30), bool)
+            mask[y1:y2, x1:x2] = True
+            masks.append(mask)
+        union = (masks[0] | masks[1]).sum()
+        expected = (masks[0] & masks[1]).sum() / union if union else 0.0
+        assert iou(a[None].astype(float), b[None].astype(float))[0, 0] == pytest.approx(expected)
