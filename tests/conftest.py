@@ -48,7 +48,7 @@ def write_clip(path: Path, frames: list[np.ndarray], times_ms: list[int] | None 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "18", "preset": "ultrafast"}
+        stream.options = {"crf": "18", "preset": "ultrafast", "g": "10"}
         stream.codec_context.time_base = __import__("fractions").Fraction(1, 1000)
         if rotation:
             stream.set_display_rotation(rotation)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,7 @@ class FakeCamera:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def isOpened(self) -> bool:  # noqa: N802
+    def isOpened(self) -> bool:
         return self.number == 0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
@@ -259,10 +260,9 @@ class FakeCamera:
 
 
 @pytest.fixture
-def camera(monkeypatch: pytest.MonkeyPatch, portrait: np.ndarray) -> Iterator[None]:
+def camera(monkeypatch: pytest.MonkeyPatch, portrait: np.ndarray) -> None:
     FakeCamera.image, FakeCamera.left = portrait[:, :, ::-1], 6
     monkeypatch.setattr(sources.cv2, "VideoCapture", FakeCamera)
-    yield
 
 
 @pytest.mark.usefixtures("camera")
@@ -272,7 +272,7 @@ def test_camera_frames_have_times_and_tracks(tmp_path: Path) -> None:
     rows = list(read_rows(tmp_path / "faces.csv"))
     assert [r["frame"] for r in rows] == list(range(6))
     assert {r["track"] for r in rows} == {0}
-    assert all(a["time_s"] < b["time_s"] for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a["time_s"] < b["time_s"] for a, b in itertools.pairwise(rows))
     assert (tmp_path / "camera.overlay.mp4").stat().st_size > 1000
 
 

@@ -327,7 +327,7 @@ class TestTimeline:
         assert coloured(tmp_path / "t.png").any()
 
     def test_pictures_chart(self, tmp_path: Path) -> None:
-        more = ({"source": f"{'long_' * 20}{i // 2}.jpg", "face": i % 2, "unsure": i % 3 == 0} for i in range(60))
+        more: Any = ({"source": f"{'long_' * 20}{i // 2}.jpg", "face": i % 2, "unsure": i % 3 == 0} for i in range(60))
         rows = [row(0, time_s=None, **some) for some in more]
         for name, some in (("none", []), ("one", rows[:1]), ("sixty", rows)):
             pictures_chart(iter(some), LABELS, tmp_path / f"{name}.png")

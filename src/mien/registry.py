@@ -1,6 +1,7 @@
 """name -> factory and facts; one instance per kind of thing.
 
-A module adds itself with one decorator; `discover` imports a package's modules, so that adding a thing is adding a file.
+A module adds itself with one decorator; a registry imports all modules of its package when it is first asked, so that
+adding a thing is adding a file.
 
 >>> things = Registry("thing")
 >>> @things.register("one", paper="none")

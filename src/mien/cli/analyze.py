@@ -30,7 +30,7 @@ def analyze(
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")] = 0,
     seconds: Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")] = 0,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")] = False,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Hide the faces in the annotated copies.")] = False,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")] = False,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")
     ] = False,
@@ -66,6 +66,9 @@ def analyze(
             stopped = True
         except OSError as error:
             raise InputError(f"{out}: results cannot be written there ({error.strerror})") from error
+        finally:
+            if progress.live is not None:
+                progress.live.close()
     if not stopped:
         _pictures(run, overlay=overlay, anonymous=anonymous, plot=plot)
     _report(run, as_json=as_json, stopped=stopped)

@@ -24,8 +24,8 @@ def list_kind(
     from rich.console import Console
     from rich.table import Table
 
-    shown = [c for c in ("name", "task", "parameters", "megabytes", "points", "platforms", "paper", "licence", "here")]
-    shown = [c for c in shown if any(c in row for row in rows)]
+    order = ("name", "task", "parameters", "megabytes", "points", "platforms", "paper", "licence", "here")
+    shown = [column for column in order if any(column in row for row in rows)]
     table = Table(*shown, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row.get(c)) for c in shown))

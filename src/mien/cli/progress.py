@@ -12,7 +12,11 @@ from mien.types import FrameResult
 
 
 class Live(Protocol):
+    """Takes a camera's results while they come."""
+
     def add(self, source: Source, result: FrameResult) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Progress:

@@ -10,6 +10,7 @@ Licence: none stated for the pictures (ICML 2013 challenge, from a web search); 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 from pathlib import Path
@@ -46,10 +47,8 @@ def _read_faces(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not pixels:
         raise DataError(f"{path} has no rows")
     arrays3 = np.stack(pixels), np.array(emotion, np.int64), np.array(usage, np.int64)
-    try:
+    with contextlib.suppress(OSError):  # a read-only folder only costs the next run its ten seconds
         np.savez(cache, pixels=arrays3[0], emotion=arrays3[1], usage=arrays3[2])
-    except OSError:
-        pass  # a read-only folder only costs the next run its ten seconds
     return arrays3
 
 

@@ -51,7 +51,7 @@ _EIGHTHS = tuple(k / 8 for k in range(9))
 # template points joined by a line, iBUG indices on it, and where: shares of its length
 LINES: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]], ...] = (
     ((109, 185, 110, 186, 111, 125, 126, 127, 128, 129), tuple(range(9)), _EIGHTHS),
-    ((112, 187, 113, 188, 114, 133, 132, 131, 130, 129), tuple(range(16, 7, -1)), _EIGHTHS),
+    ((112, 187, 113, 188, 114, 133, 132, 131, 130, 129), tuple(range(16, 8, -1)), _EIGHTHS[:8]),
     ((71, 72, 73, 74, 75, 76), (17, 18, 19, 20, 21), (0, 0.25, 0.5, 0.75, 1)),
     ((77, 78, 79, 80, 81, 82), (22, 23, 24, 25, 26), (0, 0.25, 0.5, 0.75, 1)),
     ((18, 19, 20, 21, 22), (37, 38), _THIRDS),

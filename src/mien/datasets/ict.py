@@ -6,8 +6,8 @@ Paper: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR
 Layout: `facexmodel.npz` (neutral [V, 3] cm, expression_delta [E, V, 3] and identity_delta [I, V, 3] cm, with
     expression_names and identity_names), `generic_neutral_mesh.obj` (its faces), `vertex_indices.json`
     (`idx_to_landmark_verts`: the vertices of the 68 iBUG points).
-Labels: 68 points in pixels, brows and nose base moved to the iBUG places (`DROP`); the jaw's are points of the mesh, so the far side of a turned face is hidden, not slid to
-    the contour as in 2-D annotations.
+Labels: 68 points in pixels, brows and nose base moved to the iBUG places (`DROP`); the jaw's are points of the mesh, so
+    the far side of a turned face is hidden, not slid to the contour as in 2-D annotations.
 Licence: MIT (USC Institute for Creative Technologies, 2020).
 """
 
@@ -123,9 +123,9 @@ class FaceModel:
             identity: [I], in standard deviations.
             expression: [E], in [0, 1], in the order of `expressions`.
         """
-        delta = np.tensordot(np.float32(identity), self.identity_delta, 1)
+        delta = np.tensordot(np.asarray(identity, np.float32), self.identity_delta, 1)
         used = np.flatnonzero(expression)
-        delta += np.tensordot(np.float32(expression)[used], self.expression_delta[used], 1)
+        delta += np.tensordot(np.asarray(expression, np.float32)[used], self.expression_delta[used], 1)
         return np.asarray(self.neutral + delta)
 
     def render(
@@ -173,7 +173,7 @@ class FaceModel:
         field[index] = depth
         image = (flat.clip(0, 1) * 255 + 0.5).astype(np.uint8).reshape(size, size, 3)
         points = xy[self.landmarks].astype(np.float32)
-        return Render(image, points, field.reshape(size, size), np.float32(expression), pose)
+        return Render(image, points, field.reshape(size, size), np.asarray(expression, np.float32), pose)
 
     def _shade(
         self,
@@ -191,7 +191,7 @@ class FaceModel:
         smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-9)
         direction = np.array(light) / np.linalg.norm(light)
         diffuse = ambient + (1 - ambient) * np.maximum(smooth @ direction, 0)
-        half = direction + (0, 0, 1)
+        half = direction + np.array([0, 0, 1])
         shine = 0.12 * np.maximum(smooth @ (half / np.linalg.norm(half)), 0) ** 12
         paint = np.full((len(turned), 3), 0.6) if albedo is None else albedo
         return np.asarray(paint * diffuse[:, None] + shine[:, None])

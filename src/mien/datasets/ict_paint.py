@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
 from mien.datasets.ict import PARTS, FaceModel, Render
 
-SKINS = np.float32([[0.95, 0.80, 0.70], [0.85, 0.65, 0.52], [0.70, 0.50, 0.38], [0.45, 0.30, 0.22], [0.30, 0.20, 0.15]])
-HAIRS = np.float32([[0.05, 0.04, 0.04], [0.15, 0.10, 0.07], [0.35, 0.22, 0.12], [0.65, 0.52, 0.32], [0.6, 0.6, 0.6]])
+SKINS = np.array([[0.95, 0.80, 0.70], [0.85, 0.65, 0.52], [0.70, 0.50, 0.38], [0.45, 0.30, 0.22], [0.30, 0.20, 0.15]])
+HAIRS = np.array([[0.05, 0.04, 0.04], [0.15, 0.10, 0.07], [0.35, 0.22, 0.12], [0.65, 0.52, 0.32], [0.6, 0.6, 0.6]])
 IRIS_CM = 0.58
 # expressions that people show together, as patterns of coefficients' names
 MOODS: dict[str, tuple[str, ...]] = {
@@ -37,7 +39,7 @@ def _noise(rng: np.random.Generator, points: np.ndarray, scale: float) -> np.nda
 def _near_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Distance [V] of points from a polyline [L, 3]."""
     best = np.full(len(points), np.inf)
-    for start, end in zip(line, line[1:], strict=False):
+    for start, end in pairwise(line):
         way = end - start
         share = np.clip((points - start) @ way / (way @ way + 1e-9), 0, 1)
         best = np.minimum(best, np.linalg.norm(points - start - share[:, None] * way, axis=1))
@@ -90,7 +92,7 @@ class Painter:
         _blend(paint, skin * 0.3, self.skin * nostril * rng.uniform(0, 0.8))
         self._hair(rng, paint, hair)
         for name, colour in (("mouth", (0.12, 0.04, 0.04)), ("gums", (0.45, 0.2, 0.2)), ("teeth", (0.9, 0.87, 0.8))):
-            paint[model.part(name)] = np.float32(colour) * rng.uniform(0.7, 1)
+            paint[model.part(name)] = np.array(colour) * rng.uniform(0.7, 1)
         self._eyes(rng, paint)
         return np.asarray(paint.clip(0, 1))
 

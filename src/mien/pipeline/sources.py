@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -182,20 +183,54 @@ def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Fra
             stream.thread_type = "AUTO"
             if threads:
                 stream.codec_context.thread_count = threads
+            decoder = _Decoder(container, stream)
             period = 1 / float(stream.average_rate or 25)
-            for index, frame in enumerate(container.decode(stream)):
+            for index, frame in enumerate(decoder.frames()):
                 given += 1
                 if index < start or index % every:
                     continue
                 image = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
                 stamp = frame.time if frame.time is not None else index * period
                 yield Frame(image, index, float(stamp), path)
+            trouble = decoder.trouble()
     except (OSError, av.FFmpegError, ValueError) as error:
         text = getattr(error, "strerror", None) or str(error)
         where = f"damaged after frame {given - 1}" if given else "not a video that can be read"
         raise InputError(f"{path}: {where} ({text})") from error
     if not given:
-        raise InputError(f"{path}: the video has no frame")
+        raise InputError(f"{path}: the video has no frame" + (f" that can be decoded ({trouble})" if trouble else ""))
+    if trouble:
+        raise InputError(f"{path}: {trouble}; the other frames were analysed")
+
+
+class _Decoder:
+    """Decodes one picture track past damaged packets, and notices a file that ends before its time."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container, self._stream = container, stream
+        self._bad, self._reached = 0, 0.0
+
+    def frames(self) -> Iterator[Any]:
+        # all tracks are read, for a sound track that goes on shows that the file is whole
+        for packet in self._container.demux():
+            if packet.pts is not None and packet.time_base:
+                self._reached = max(self._reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream.index != self._stream.index:
+                continue
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                self._bad += 1
+
+    def trouble(self) -> str:
+        """What was wrong, or an empty text."""
+        begin = (self._container.start_time or 0) / av.time_base
+        stated = (self._container.duration or 0) / av.time_base
+        if self._bad:
+            return f"damaged: {self._bad} pieces could not be decoded"
+        if stated and self._reached - begin < 0.95 * stated - 0.5:
+            return f"damaged: the file ends after {self._reached - begin:.1f} s of {stated:.1f} s"
+        return ""
 
 
 def upright(image: np.ndarray, rotation: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -18,7 +19,7 @@ from mien.errors import InputError
 from mien.pipeline.sources import Source, read_picture, upright
 from mien.report.draw import draw
 from mien.report.hide import hide
-from mien.report.rows import Playback, faces_of
+from mien.report.rows import Playback, Shown, faces_of
 from mien.report.sound import Sound
 from mien.report.video import Encoder, open_target, to_rgb, whole_file
 from mien.table import Row
@@ -91,23 +92,24 @@ def overlay_video(
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        part = stack.enter_context(whole_file(out_path))
-        target = stack.enter_context(open_target(part))
+        target = stack.enter_context(open_target(stack.enter_context(whole_file(out_path))))
         unit = stream.time_base or Fraction(1, 90000)
         rate = stream.average_rate or Fraction(25)
         encoder = Encoder(target, shape[1], shape[0], rate, unit, threads, _aspect(stream, shape))
-        sound = Sound(container, target)
-        reformatter, index = VideoReformatter(), -1
-        for index, frame in enumerate(_decoded(container, stream, sound)):
+        sound, reformatter, count = Sound(container, target), VideoReformatter(), 0
+        for count, frame in enumerate(_decoded(container, stream, sound), 1):
             image = upright(to_rgb(frame, reformatter), frame.rotation)
-            shown = playback.at(index)
-            if anonymous:
-                hide(image, shown.hidden)
-            image = draw(image, shown.faces, labels, shown.unsure, anonymous=anonymous)
-            encoder.add(image, frame.pts if frame.pts is not None else round(index / rate / unit))
+            image = _drawn(image, playback.at(count - 1), labels, anonymous)
+            encoder.add(image, frame.pts if frame.pts is not None else round((count - 1) / rate / unit))
         encoder.close()
         sound.close()
-    return index + 1
+    return count
+
+
+def _drawn(image: np.ndarray, shown: Shown, labels: Sequence[str], anonymous: bool) -> np.ndarray:
+    if anonymous:
+        hide(image, shown.hidden)
+    return draw(image, shown.faces, labels, shown.unsure, anonymous=anonymous)
 
 
 def _opened(path: str) -> InputContainer:

@@ -110,7 +110,7 @@ def outline(
     x2, y2 = int(np.ceil(box[2])) + margin, int(np.ceil(box[3])) + margin
     points = _contour(np.array(box) - (x1, y1, x1, y1), radius)
     lines = _dashes(points, 4.5 * thick, 4 * thick + 1) if dashed else [points]
-    for width, shade, opacity in ((thick + 2, DARK, 0.4), (thick, colour, 1.0)):
+    for width, shade, opacity in ((thick + 2, DARK, 0.32), (thick, colour, 1.0)):
         coverage = np.zeros((y2 - y1, x2 - x1), np.uint8)
         fixed = [np.rint(line * 2**_SUBPIXEL).astype(np.int32)[:, None] for line in lines]
         cv2.polylines(coverage, fixed, False, 255, width, cv2.LINE_AA, _SUBPIXEL)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT, TOP, BOTTOM = 0.5, 0.25, 0.72, 0.32  # inches around the panels
 STRIP, APART = 0.13, 0.62
+NAMED = 0.2  # an expression whose score rises above this is named at its peak
 STRONG = 0.1  # an expression whose score never rises above this is drawn faintly
 HEADROOM = 1.13
 
@@ -67,7 +68,7 @@ def timeline(
     scale = _Scale(first, last if last > first else first + 1.0, bins.gap_s(), unsure_below)
     panel = 2.4 if len(people) < 2 else 1.25
     pitch = panel + STRIP + APART
-    note = _note(bins, len(people))
+    note = _note(bins, len(people), unsure_below)
     made = chart.figure(TOP + pitch * max(1, len(people)) + (BOTTOM if note else 0.1))
     chart.write(made, LEFT, 0.3, title, 11, weight="bold")
     chart.legend(made, 0.56, LEFT, labels, any(s.unsure.any() for s in people))
@@ -79,9 +80,9 @@ def timeline(
     chart.save(made, out_path)
 
 
-def _note(bins: Bins, shown: int) -> str:
+def _note(bins: Bins, shown: int, unsure_below: float | None) -> str:
     """What the reader must know of what is not seen."""
-    notes = []
+    notes = [f"dashed: a top score below {unsure_below:.2g} counts as unsure"] if unsure_below and shown else []
     if (more := bins.people - shown) > 0:
         notes.append(f"{more} more {'person' if more == 1 else 'people'}, seen less, not shown")
     if bins.width_s >= 0.1:
@@ -138,7 +139,7 @@ def _lines(area: Axes, series: Series, labels: Sequence[str], scale: _Scale) -> 
             "clip_on": False,
         }
         look |= {"linewidth": (0.9 if dense else 1.3) if strong else 0.6, "alpha": 1.0 if strong else 0.4}
-        look |= {"zorder": 3 if strong else 2}
+        look |= {"zorder": (2.5 if labels[k] == "neutral" else 3) if strong else 2}
         for piece in _pieces(series, scale.gap_s):
             alone: dict[str, Any] = {"marker": "o", "markersize": 1.6} if piece.stop - piece.start == 1 else {}
             area.plot(series.time_s[piece], series.scores[piece, k], **look, **alone)
@@ -152,7 +153,7 @@ def _name_peaks(area: Axes, series: Series, labels: Sequence[str], peaks: np.nda
     area.set_xlim(scale.first_s, scale.last_s)
     taken: list[Bbox] = []
     window = max(1, len(series.time_s) // 40)
-    for k in [int(k) for k in np.argsort(-peaks, kind="stable") if peaks[k] > STRONG]:
+    for k in [int(k) for k in np.argsort(-peaks, kind="stable") if peaks[k] > NAMED]:
         smooth = np.convolve(series.scores[:, k], np.ones(window) / window, "same")
         for _ in range(6):
             at = int(smooth.argmax())

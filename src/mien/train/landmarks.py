@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mien.models.landmark import LandmarkNet, landmark_68
 from mien.train.checkpoint import load_state, save_state
-from mien.train.landmarks_augment import Jitter, training_batch
+from mien.train.landmarks_augment import Jitter, matrices, to_crop, training_batch
 from mien.train.landmarks_data import Marked, five_of, teacher_bias
 from mien.train.landmarks_data import faces as read_faces
 from mien.train.landmarks_data import photos as read_photos
@@ -78,7 +78,9 @@ def sources(
 
 def _batch(data: Sources, rng: np.random.Generator, jitter: Jitter) -> tuple[Tensor, Tensor, Tensor]:
     """Crops [N, 1, S, S], 68-point targets of the rows that have them, five-point targets of the others, in order."""
-    crops, full, five = [], [], []
+    crops: list[np.ndarray] = []
+    full: list[np.ndarray] = []
+    five: list[np.ndarray] = []
     order = (data.photos68, data.renders, data.photos5, data.faces5)
     for source, rows in zip(order, (SHARES[0], SHARES[2], SHARES[1], SHARES[3]), strict=True):
         pick = rng.integers(0, len(source), rows)
@@ -95,7 +97,7 @@ def _step(model: LandmarkNet, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     crops, full, five = batch
     with torch.autocast("cpu", torch.bfloat16):
         embedding = model.embed(crops.to(memory_format=torch.channels_last))
-    points = model.locate(embedding.float()).unflatten(1, (-1, 2))
+    points = model.locate(embedding.float()).reshape(len(crops), -1, 2)
     exact = wing(points[: len(full)] - full).mean()
     rest = points[len(full) :]
     eyes = rest[:, 36:42].mean(1), rest[:, 42:48].mean(1)
@@ -103,14 +105,62 @@ def _step(model: LandmarkNet, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     return exact * (len(full) / len(crops)) + 0.5 * taught * (len(five) / len(crops))
 
 
-def _average(ema: nn.Module, model: nn.Module, step: int, decay: float = 0.998) -> None:
-    keep = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for old, new in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - keep)
-            else:
-                old.copy_(new)
+@dataclass
+class Run:
+    """What one training run changes: the network, its moving average, the optimiser and its plan."""
+
+    model: LandmarkNet
+    ema: LandmarkNet
+    optimiser: torch.optim.Optimizer
+    plan: torch.optim.lr_scheduler.LRScheduler
+
+    @classmethod
+    def start(cls, faces: Marked, rate: float, steps: int) -> Run:
+        """A fresh network that answers with the mean face of `faces`, and a one-cycle plan of `steps` steps."""
+        model = landmark_68().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        mean = to_crop(faces.points, matrices(faces.box)).mean(0)
+        model.mean.copy_(torch.from_numpy(mean.reshape(-1)))
+        optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-3)
+        plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.08)
+        return cls(model, copy.deepcopy(model), optimiser, plan)
+
+    def epoch(self, learn: Sources, rng: np.random.Generator, steps: int, done: int) -> float:
+        """Take `steps` steps after `done` earlier ones; the mean loss."""
+        self.model.train()
+        total = 0.0
+        for step in range(steps):
+            loss = _step(self.model, _batch(learn, rng, Jitter()))
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimiser.step()
+            self.plan.step()
+            self._average(done + step)
+            total += float(loss.detach())
+        return total / steps
+
+    def _average(self, step: int, decay: float = 0.998) -> None:
+        keep = min(decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for old, new in zip(self.ema.state_dict().values(), self.model.state_dict().values(), strict=True):
+                if old.is_floating_point():
+                    old.lerp_(new, 1 - keep)
+                else:
+                    old.copy_(new)
+
+    def save(self, path: Path, epoch: int) -> None:
+        """Write a checkpoint after `epoch`."""
+        state = {name: getattr(self, name).state_dict() for name in self.__dataclass_fields__}
+        save_state(path, {"epoch": epoch, **state})
+
+    def resume(self, path: Path) -> int:
+        """Load a checkpoint where there is one; the epoch to go on with."""
+        state = load_state(path)
+        if state is None:
+            return 0
+        for name in self.__dataclass_fields__:
+            getattr(self, name).load_state_dict(state[name])
+        return int(state["epoch"]) + 1
 
 
 def train(
@@ -153,53 +203,20 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = sources(photos, ict, faces, yunet, out, counts, seed)
     learn, held = data.part(False), data.part(True)
-    model = landmark_68().to(memory_format=torch.channels_last)
-    centred = training_batch(
-        learn.renders.pixels, learn.renders.points, learn.renders.box, np.random.default_rng(0), Jitter(0, 0, 0)
-    )[1]
-    model.mean.copy_(torch.from_numpy(centred.mean(0).reshape(-1)))
-    ema = copy.deepcopy(model)
-    optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-3)
-    plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, epochs * steps, pct_start=0.08)
-    first = _resume(out / "last.pt", model, ema, optimiser, plan)
-    for epoch in range(first, epochs):
-        rng = np.random.default_rng([seed, epoch])
-        model.train()
-        start, total = time.perf_counter(), 0.0
-        for step in range(steps):
-            loss = _step(model, _batch(learn, rng, Jitter()))
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            plan.step()
-            _average(ema, model, epoch * steps + step)
-            total += float(loss.detach())
-        parts = {"model": model, "ema": ema, "optimiser": optimiser, "plan": plan}
-        save_state(out / "last.pt", {"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}})
-        figures = evaluate(ema, held) if epoch % 6 == 5 or epoch + 1 == epochs else {}
-        if figures:
-            save_state(
-                out / "best.pt", {"model": NETWORK, "state": ema.state_dict(), "classes": 136, "figures": figures}
-            )
-        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if "median" in name)
-        print(
-            f"epoch {epoch + 1}/{epochs} loss {total / steps:.4f} {time.perf_counter() - start:.0f} s {shown}",
-            flush=True,
-        )
+    run = Run.start(learn.renders, rate, epochs * steps)
+    for epoch in range(run.resume(out / "last.pt"), epochs):
+        start = time.perf_counter()
+        loss = run.epoch(learn, np.random.default_rng([seed, epoch]), steps, epoch * steps)
+        run.save(out / "last.pt", epoch)
+        shown = ""
+        if epoch % 6 == 5 or epoch + 1 == epochs:
+            figures = evaluate(run.ema, held)
+            best = {"model": NETWORK, "state": run.ema.state_dict(), "classes": 136, "figures": figures}
+            save_state(out / "best.pt", best)
+            shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if "median" in name)
+        print(f"epoch {epoch + 1}/{epochs} loss {loss:.4f} {time.perf_counter() - start:.0f} s {shown}", flush=True)
     export(out, out / "landmarks68.onnx")
-    best = load_state(out / "best.pt") or {}
-    return dict(best["figures"])
-
-
-def _resume(path: Path, model: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, plan: object) -> int:
-    """Load a checkpoint where there is one; the epoch to go on with."""
-    state = load_state(path)
-    if state is None:
-        return 0
-    for name, part in (("model", model), ("ema", ema), ("optimiser", optimiser), ("plan", plan)):
-        part.load_state_dict(state[name])  # type: ignore[attr-defined]
-    return int(state["epoch"]) + 1
+    return dict((load_state(out / "best.pt") or {})["figures"])
 
 
 def main(

@@ -1,4 +1,4 @@
-"""What `mien.train.landmarks` learns from: photographs, SYNTHETIC renders and a teacher's five points, cached in the run.
+"""What `mien.train.landmarks` learns from: photographs, SYNTHETIC renders, a teacher's five points; cached in the run.
 
 Every source becomes a `Marked`: grey pictures with 68 points or five, and the box a face detector would draw.
 """
@@ -69,7 +69,7 @@ def biased(five: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 def teacher_bias(exact: np.ndarray, taught: np.ndarray) -> np.ndarray:
-    """Mean [5, 2] by which a teacher's points [N, 5, 2] differ from exact ones, in units of the line between the eyes."""
+    """Mean [5, 2] of a teacher's points [N, 5, 2] minus exact ones, in units of the line between the eyes."""
     way = exact[:, 1] - exact[:, 0]
     square = (way**2).sum(1)[:, None]
     gap = taught - exact
@@ -109,7 +109,7 @@ def box_of_points(points: np.ndarray) -> np.ndarray:
 
 
 def renders(ict: Path, cache: Path, count: int, held_out: int, seed: int) -> Marked:
-    """`count` SYNTHETIC training faces and `held_out` more, of other identities; picture k depends on (seed, k) only."""
+    """`count` SYNTHETIC faces to train on and `held_out` others; picture k depends on (seed, k) only."""
     kept = _cached(cache)
     if kept is not None and len(kept) == count + held_out:
         return kept

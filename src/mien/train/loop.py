@@ -78,7 +78,7 @@ def side_at(epoch: int, epochs: int, size: tuple[int, ...]) -> int:
     """Side of the training faces at an epoch, a multiple of 4."""
     first, last = size[0], size[-1]
     share = min(1.0, epoch / max(1, epochs * 2 / 3))
-    return int(round((first + (last - first) * share) / 4)) * 4
+    return round((first + (last - first) * share) / 4) * 4
 
 
 def _average(ema: nn.Module, model: nn.Module, decay: float) -> None:
