@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from mien.metrics import accuracy, confusion, uar
 from mien.pipeline.model import Model, load
 from mien.report.figures import confusion_png, reliability_png
@@ -74,7 +75,8 @@ def card(model: Model, results: list[Evaluation], alone: tuple[int, float, float
 {ABOUT[spec.name]}
 
 - Input: one face, {spec.size}x{spec.size} pixels, grey. Output: calibrated scores of {", ".join(spec.labels)}.
-- Network: `{spec.architecture}`, {spec.parameters:,} parameters, {model.path.stat().st_size / 1e6:.2f} MB (16-bit weights).
+- Network: `{spec.architecture}`, {spec.parameters:,} parameters, {
+        model.path.stat().st_size / 1e6:.2f} MB (16-bit weights).
 - Trained on: {", ".join(spec.trained_on)}. Chosen and calibrated on FER+ PublicTest.
 - Command: `{spec.command}`
 - SHA-256: `{model.sha256}`
@@ -84,7 +86,9 @@ def card(model: Model, results: list[Evaluation], alone: tuple[int, float, float
 
 ## Figures
 
-Measured {datetime.date.today().isoformat()} by `python scripts/make_cards.py DATA`, on the weights as they ship, one crop, no
+Measured {
+        datetime.date.today().isoformat()
+    } by `python scripts/make_cards.py DATA`, on the weights as they ship, one crop, no
 test-time augmentation. One training run (one seed).
 
 {head}

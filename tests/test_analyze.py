@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mien
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
+import mien
 from mien.analysis import Run
 from mien.cli import app
 from mien.errors import InputError
@@ -23,7 +25,6 @@ from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import Source
 from mien.table import columns, read_rows
 from mien.types import FrameResult
-from typer.testing import CliRunner
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 LABELS = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")

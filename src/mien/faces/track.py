@@ -92,7 +92,7 @@ class Tracker:
         for face, track in self._match(faces.box, looks, time_s):
             self._update(track, faces.box[face], looks[face], time_s)
             ids[face] = track.id
-        for face in np.flatnonzero(ids < 0):
+        for face in np.flatnonzero(ids < 0).tolist():
             track = Track(self._next, faces.box[face], np.zeros(2), looks[face], time_s)
             self._next += 1
             self._tracks.append(track)

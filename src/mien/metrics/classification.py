@@ -24,7 +24,7 @@ def accuracy(matrix: np.ndarray) -> float:
 def recalls(matrix: np.ndarray) -> np.ndarray:
     """Recall of each class [K]; NaN for a class without a true example."""
     with np.errstate(invalid="ignore"):
-        return np.diag(matrix) / matrix.sum(1)
+        return np.asarray(np.diag(matrix) / matrix.sum(1))
 
 
 def uar(matrix: np.ndarray) -> float:

@@ -75,7 +75,7 @@ class LandmarkNet(nn.Module):
     def forward(self, inputs: Inputs) -> Output:
         embedding = self.embed(face(inputs))
         logits = self.locate(embedding)
-        return Output(logits, embedding, {"points": logits.reshape(len(logits), -1, 2)})
+        return Output(logits, embedding, {"points": logits.reshape(-1, self.head.out_features // 2, 2)})
 
 
 @MODELS.register(

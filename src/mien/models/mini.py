@@ -37,7 +37,10 @@ class ResidualSE(nn.Module):
         if inputs != outputs or stride > 1:
             pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(pool, _conv(inputs, outputs, 1))
-        nn.init.zeros_(self.conv2[1].weight)
+        last = self.conv2[1]
+        assert isinstance(last, nn.BatchNorm2d)
+        # each block starts as its shortcut (Goyal et al., 2017)
+        nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.se(self.conv2(torch.relu(self.conv1(x))))

@@ -62,7 +62,7 @@ class Model:
         for row, crop in enumerate(crops):
             x[row] = _fit(crop, size, gray)
         x /= 255
-        return (x - self._mean) / self._std
+        return np.asarray((x - self._mean) / self._std)
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """The network alone: input as `prepare` makes it, output float32 [N, ...]."""
@@ -70,7 +70,7 @@ class Model:
 
     def unsure(self, scores: np.ndarray) -> np.ndarray:
         """bool [N]: the top score is below the stated threshold."""
-        return scores.max(1, initial=0.0) < self.spec.unsure_below
+        return np.asarray(scores.max(1, initial=0.0) < self.spec.unsure_below)
 
     def __repr__(self) -> str:
         return f"Model({self.spec.name!r}, labels={len(self.spec.labels)}, size={self.spec.size})"

@@ -46,4 +46,10 @@ def load_network(run: Path, device: torch.device) -> nn.Module:
         raise WeightsError(f"{run}/best.pt is missing; train that run first")
     model = MODELS.create(state["model"], classes=state["classes"])
     model.load_state_dict(state["state"])
-    return model.to(device, memory_format=torch.channels_last).eval()
+    model.to(device)
+    return channels_last(model).eval()
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """Weights laid out [K, H, W, C], which convolutions on CPUs and GPUs like best."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

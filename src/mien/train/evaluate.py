@@ -89,7 +89,7 @@ def evaluate(model: Model, faces: FaceSet, name: str) -> list[Evaluation]:
 
 
 def _reindex(truth: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
-    return np.array([new.index(name) if name in new else -1 for name in old])[truth]
+    return np.asarray(np.array([new.index(name) if name in new else -1 for name in old])[truth])
 
 
 def _on(name: str, labels: tuple[str, ...], wanted: tuple[str, ...], truth: np.ndarray, s: np.ndarray) -> Evaluation:

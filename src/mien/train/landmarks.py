@@ -19,7 +19,7 @@ import typer
 from torch import Tensor, nn
 
 from mien.models.landmark import LandmarkNet, landmark_68
-from mien.train.checkpoint import load_state, save_state
+from mien.train.checkpoint import load_network, load_state, save_state
 from mien.train.landmarks_augment import Jitter, matrices, to_crop, training_batch
 from mien.train.landmarks_data import Marked, five_of, teacher_bias
 from mien.train.landmarks_data import faces as read_faces
@@ -31,7 +31,7 @@ __all__ = ["export", "train", "wing"]
 
 NETWORK = "landmark-68"
 # rows of each batch: photographs with 68 points, photographs with five, renders, in-the-wild faces with five
-SHARES = (24, 8, 64, 32)
+SHARES = (24, 8, 56, 40)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _batch(data: Sources, rng: np.random.Generator, jitter: Jitter) -> tuple[Ten
 
 
 def _step(model: LandmarkNet, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Loss of a batch: wing on all points known, the teacher's at half weight."""
+    """Loss of a batch: wing on all points known."""
     crops, full, five = batch
     with torch.autocast("cpu", torch.bfloat16):
         embedding = model.embed(crops.to(memory_format=torch.channels_last))
@@ -102,7 +102,7 @@ def _step(model: LandmarkNet, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     rest = points[len(full) :]
     eyes = rest[:, 36:42].mean(1), rest[:, 42:48].mean(1)
     taught = wing(torch.stack([*eyes, rest[:, 30], rest[:, 48], rest[:, 54]], 1) - five).mean()
-    return exact * (len(full) / len(crops)) + 0.5 * taught * (len(five) / len(crops))
+    return exact * (len(full) / len(crops)) + taught * (len(five) / len(crops))
 
 
 @dataclass
@@ -115,11 +115,13 @@ class Run:
     plan: torch.optim.lr_scheduler.LRScheduler
 
     @classmethod
-    def start(cls, faces: Marked, rate: float, steps: int) -> Run:
-        """A fresh network that answers with the mean face of `faces`, and a one-cycle plan of `steps` steps."""
+    def start(cls, faces: Marked, rate: float, steps: int, begin: Path | None = None) -> Run:
+        """A network that answers with the mean face of `faces`, or a finished run's; and a one-cycle plan."""
         model = landmark_68().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean = to_crop(faces.points, matrices(faces.box)).mean(0)
         model.mean.copy_(torch.from_numpy(mean.reshape(-1)))
+        if begin is not None:
+            model.load_state_dict(load_network(begin, torch.device("cpu")).state_dict())
         optimiser = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-3)
         plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.08)
         return cls(model, copy.deepcopy(model), optimiser, plan)
@@ -173,6 +175,7 @@ def train(
     epochs: int = 12,
     steps: int = 200,
     rate: float = 2e-3,
+    begin: Path | None = None,
     counts: tuple[int, int, int] = (10_000, 500, 9_000),
     seed: int = 1,
     threads: int = 1,
@@ -188,6 +191,7 @@ def train(
         epochs: of `steps` steps each.
         steps: in an epoch; a step is 128 crops.
         rate: AdamW's highest learning rate.
+        begin: a finished run whose weights to begin with, in place of random ones.
         counts: renders to train on, renders held out, in-the-wild faces.
         seed: decides renders, weights and batches.
         threads: of torch.
@@ -203,7 +207,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = sources(photos, ict, faces, yunet, out, counts, seed)
     learn, held = data.part(False), data.part(True)
-    run = Run.start(learn.renders, rate, epochs * steps)
+    run = Run.start(learn.renders, rate, epochs * steps, begin)
     for epoch in range(run.resume(out / "last.pt"), epochs):
         start = time.perf_counter()
         loss = run.epoch(learn, np.random.default_rng([seed, epoch]), steps, epoch * steps)
@@ -225,12 +229,15 @@ def main(
     faces: Path = typer.Option(..., help="folder of FER2013"),
     yunet: Path = typer.Option(..., help="face_detection_yunet_2023mar.onnx"),
     out: Path = typer.Option(..., help="run folder"),
+    begin: Path | None = typer.Option(None, help="finished run to begin with"),
     epochs: int = 12,
+    rate: float = 2e-3,
     seed: int = 1,
     threads: int = 1,
 ) -> None:
     """Train and export landmarks68."""
-    for name, value in train(photos, ict, faces, yunet, out, epochs=epochs, seed=seed, threads=threads).items():
+    settings = {"epochs": epochs, "rate": rate, "seed": seed, "threads": threads}
+    for name, value in train(photos, ict, faces, yunet, out, begin=begin, **settings).items():  # type: ignore[arg-type]
         print(f"{name:32} {value:.4f}")
 
 

@@ -18,7 +18,7 @@ from mien.datasets import DATASETS, FaceSet
 from mien.losses import LOSSES
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS, Output
-from mien.train.checkpoint import load_network, load_state, save_state
+from mien.train.checkpoint import channels_last, load_network, load_state, save_state
 from mien.train.recipe import Recipe
 
 
@@ -108,8 +108,7 @@ class Trainer:
         self.targets = torch.from_numpy(targets)
         self.teachers = [load_network(self.folder.parent / name, device) for name in recipe.distill.teachers]
         self._blend_teachers()
-        memory = torch.channels_last
-        self.model = build_model(recipe, len(faces.labels)).to(device, memory_format=memory)
+        self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
         if recipe.init:
             start = load_network(self.folder.parent / recipe.init, torch.device("cpu"))
             self.model.load_state_dict(start.state_dict())
@@ -169,7 +168,7 @@ class Trainer:
     def _train_epoch(self) -> float:
         r, total = self.recipe, 0.0
         rows = torch.multinomial(self.weight, len(self.weight), replacement=r.balance > 0, generator=self.generator)
-        batches = rows.split(r.batch)[: len(rows) // r.batch] or [rows]
+        batches = torch.split(rows, r.batch)[: len(rows) // r.batch] or (rows,)
         side = side_at(self.epoch, r.epochs, r.size)
         warmup = int(r.optimiser.warmup_epochs * len(batches))
         peak = r.optimiser.lr * r.batch / 128

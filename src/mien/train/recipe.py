@@ -120,7 +120,7 @@ def recipes() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_recipe(name: str | Path, **changes: Any) -> Recipe:
+def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by name (one in the package) or by path.
 
     Args:

@@ -63,6 +63,6 @@ class YuNet:
         maps = self._session.run(None, {"input": canvas.transpose(2, 0, 1)[None]})
         box, score, points = decode(dict(zip(self._names, maps, strict=True)), self.threshold)
         corner_size = [(float(x1), float(y1), float(x2 - x1), float(y2 - y1)) for x1, y1, x2, y2 in box]
-        keep = cv2.dnn.NMSBoxes(corner_size, score.tolist(), self.threshold, 0.3) if len(box) else []
-        keep = np.array(keep, int).reshape(-1)
+        chosen = cv2.dnn.NMSBoxes(corner_size, score.tolist(), self.threshold, 0.3) if len(box) else []
+        keep = np.array(chosen, int).reshape(-1)
         return Faces(box[keep] / scale, score[keep], (points[keep] / scale).astype(np.float32))
