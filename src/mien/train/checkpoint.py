@@ -53,3 +53,16 @@ def load_network(run: Path, device: torch.device) -> nn.Module:
 def channels_last(model: nn.Module) -> nn.Module:
     """Weights laid out [K, H, W, C], which convolutions on CPUs and GPUs like best."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def last_weights(run: Path) -> dict[str, Any]:
+    """The averaged weights after a run's last epoch.
+
+    Raises:
+        WeightsError: the run has no last.pt.
+    """
+    state = load_state(Path(run) / "last.pt")
+    if state is None:
+        raise WeightsError(f"{run}/last.pt is missing; train that run first")
+    weights: dict[str, Any] = state["ema"]
+    return weights

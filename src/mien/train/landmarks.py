@@ -155,6 +155,12 @@ class Run:
         state = {name: getattr(self, name).state_dict() for name in self.__dataclass_fields__}
         save_state(path, {"epoch": epoch, **state})
 
+    def finish(self, held: Sources, path: Path) -> str:
+        """Measure the averaged network and keep it with its figures; the medians as text."""
+        figures = evaluate(self.ema, held)
+        save_state(path, {"model": NETWORK, "state": self.ema.state_dict(), "classes": 136, "figures": figures})
+        return " ".join(f"{name} {value:.4f}" for name, value in figures.items() if "median" in name)
+
     def resume(self, path: Path) -> int:
         """Load a checkpoint where there is one; the epoch to go on with."""
         state = load_state(path)
@@ -214,10 +220,7 @@ def train(
         run.save(out / "last.pt", epoch)
         shown = ""
         if epoch % 6 == 5 or epoch + 1 == epochs:
-            figures = evaluate(run.ema, held)
-            best = {"model": NETWORK, "state": run.ema.state_dict(), "classes": 136, "figures": figures}
-            save_state(out / "best.pt", best)
-            shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if "median" in name)
+            shown = run.finish(held, out / "best.pt")
         print(f"epoch {epoch + 1}/{epochs} loss {loss:.4f} {time.perf_counter() - start:.0f} s {shown}", flush=True)
     export(out, out / "landmarks68.onnx")
     return dict((load_state(out / "best.pt") or {})["figures"])

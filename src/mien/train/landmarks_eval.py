@@ -17,12 +17,16 @@ from torch import Tensor, nn
 from mien.errors import WeightsError
 from mien.export.onnx import store_as_half
 from mien.spec import KEY, Spec
-from mien.train.checkpoint import load_network
+from mien.train.checkpoint import load_network, load_state
 from mien.train.landmarks_augment import GEOMETRY, SIZE, cut_all, matrices, to_crop
 from mien.train.landmarks_data import Marked, five_of
 
 FAILURE = 0.10
-COMMAND = "python -m mien.train.landmarks --photos DIR --ict DIR --faces DIR --yunet FILE --out DIR"
+SOURCES = "--photos DIR --ict DIR --faces DIR --yunet FILE"
+COMMAND = (
+    f"python -m mien.train.landmarks {SOURCES} --out FIRST; "
+    f"python -m mien.train.landmarks {SOURCES} --out SECOND --begin FIRST --epochs 8 --rate 1.2e-3"
+)
 TRAINED_ON = (
     "Face Research Lab London photographs, CC BY 4.0",
     "synthetic renders of the ICT face model, MIT",
@@ -103,6 +107,21 @@ class Points(nn.Module):
         return points
 
 
+def _spec(figures: dict[str, float], parameters: int) -> Spec:
+    return Spec(
+        name="landmarks68",
+        task="landmarks",
+        size=SIZE,
+        geometry=GEOMETRY,
+        architecture="landmark-68",
+        parameters=parameters,
+        trained_on=TRAINED_ON,
+        licence="Apache-2.0 (weights); the FER2013 pictures' licence is unclear, see docs/landmarks.md",
+        command=COMMAND,
+        figures={name: round(value, 4) for name, value in figures.items()},
+    )
+
+
 def export(run: Path, path: Path) -> None:
     """Write the network of a finished run as ONNX: `face` float32 [N, 1, 64, 64] -> `points` float32 [N, 68, 2].
 
@@ -110,19 +129,8 @@ def export(run: Path, path: Path) -> None:
         WeightsError: the run is not finished, or the file disagrees with the network by more than 1e-3.
     """
     network = load_network(run, torch.device("cpu"))
-    figures = torch.load(run / "best.pt", map_location="cpu", weights_only=True)["figures"]
-    spec = Spec(
-        name="landmarks68",
-        task="landmarks",
-        size=SIZE,
-        geometry=GEOMETRY,
-        architecture="landmark-68",
-        parameters=sum(p.numel() for p in network.parameters()),
-        trained_on=TRAINED_ON,
-        licence="Apache-2.0 (weights); the FER2013 pictures' licence is unclear, see docs/landmarks.md",
-        command=COMMAND,
-        figures={name: round(value, 4) for name, value in figures.items()},
-    )
+    figures = (load_state(run / "best.pt") or {})["figures"]
+    spec = _spec(figures, sum(p.numel() for p in network.parameters()))
     buffer, sample = io.BytesIO(), torch.rand(8, 1, SIZE, SIZE)
     wrapped = Points(network).eval()
     with warnings.catch_warnings():

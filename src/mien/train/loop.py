@@ -18,7 +18,7 @@ from mien.datasets import DATASETS, FaceSet
 from mien.losses import LOSSES
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS, Output
-from mien.train.checkpoint import channels_last, load_network, load_state, save_state
+from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state
 from mien.train.recipe import Recipe
 
 
@@ -110,8 +110,7 @@ class Trainer:
         self._blend_teachers()
         self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
         if recipe.init:
-            start = load_network(self.folder.parent / recipe.init, torch.device("cpu"))
-            self.model.load_state_dict(start.state_dict())
+            self.model.load_state_dict(last_weights(self.folder.parent / recipe.init))
         self.ema = copy.deepcopy(self.model).eval()
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -152,12 +151,13 @@ class Trainer:
     def run(self, say: Callable[[str], None] = print) -> dict[str, Any]:
         """Train to the last epoch; returns the last line of the log."""
         self.resume()
-        while self.epoch < self.recipe.epochs:
+        last = self.recipe.stop or self.recipe.epochs
+        while self.epoch < last:
             start = time.perf_counter()
             loss = self._train_epoch()
             self.epoch += 1
             line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4)}
-            if self.epoch % 2 == 0 or self.epoch == self.recipe.epochs:
+            if self.epoch % 2 == 0 or self.epoch == last:
                 line |= self._validate()
             line["seconds"] = round(time.perf_counter() - start, 1)
             self.history.append(line)

@@ -56,14 +56,15 @@ class Recipe:
         name: of the run and of the weights it makes.
         model: name of a registered network.
         dataset: name of a registered data set.
-        epochs: passes over the training split.
+        epochs: passes over the training split that the learning rate's cosine spans.
+        stop: leave off after this many epochs; 0 runs all.
         batch: faces per step.
         size: side of the training faces, pixels: at the start and in the last third, growing linearly between.
         second_opinion: how many votes FER2013's own label adds to the ten FER+ votes.
         balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
         tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
         smoothing: label smoothing.
-        init: folder of a finished run whose weights this run starts from, or empty.
+        init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Recipe:
     dataset: str = "ferplus"
     seed: int = 1
     epochs: int = 40
+    stop: int = 0
     batch: int = 128
     size: tuple[int, ...] = (48, 48)
     second_opinion: float = 0.0
