@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from mien.metrics import accuracy, confusion, uar
+from mien.metrics.evaluation import Evaluation
 from mien.pipeline.model import Model, load
 from mien.report.figures import confusion_png, reliability_png
-from mien.train.evaluate import Evaluation, evaluate, load_split
+from mien.train.evaluate import evaluate, load_split
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ("mien-s", "mien-m")

@@ -28,7 +28,6 @@ LAYERS = [
 ALLOWED = {
     ("faces", "pipeline"),  # landmark and YuNet detectors run weight files
     ("analysis", "__init__"),
-    ("train", "report"),
 }
 TORCH_ROOMS = {"models", "losses", "layers", "train", "export", "augment"}
 

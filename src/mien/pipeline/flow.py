@@ -40,7 +40,7 @@ class Options:
     threads: int = 0
 
 
-DETECTION_SIDE = 640
+DETECTION_SIDE, LARGEST_SIDE = 640, 960  # libfacedetection gets worse on larger pictures
 SMALLEST_FOUND = 14  # pixels; the detectors find faces down to about this size
 
 
@@ -82,7 +82,8 @@ class Flow:
         if self.detector.name == "none":
             return self.detector(image)
         long = max(height, width)
-        scale = min(1.0, max(DETECTION_SIDE / long, SMALLEST_FOUND / max(1, self.options.min_face)))
+        wanted = max(DETECTION_SIDE / long, SMALLEST_FOUND / max(1, self.options.min_face))
+        scale = min(1.0, wanted, LARGEST_SIDE / long)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
         faces = self.detector(small)

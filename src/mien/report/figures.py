@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mien.metrics import reliability
-
-if TYPE_CHECKING:
-    from mien.train.evaluate import Evaluation
+from mien.metrics.evaluation import Evaluation
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:

@@ -2,62 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mien.datasets import DATASETS, FaceSet
 from mien.errors import DataError
-from mien.metrics import accuracy, calibration_error, confusion, macro_f1, recalls, uar
+from mien.metrics.evaluation import Evaluation
 from mien.pipeline.model import Model
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one model on one label set.
-
-    Attributes:
-        name: data set and label set, such as `ferplus8`.
-        labels: K names.
-        truth: [N].
-        scores: [N, K], rows sum to 1.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    truth: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def matrix(self) -> np.ndarray:
-        return confusion(self.truth, self.scores.argmax(1), len(self.labels))
-
-    def figures(self) -> dict[str, Any]:
-        """Accuracy, UAR with a bootstrap interval, macro F1, calibration error, recall per class."""
-        matrix = self.matrix
-        low, high = self.interval()
-        return {
-            "faces": len(self.truth),
-            "accuracy": round(accuracy(matrix), 4),
-            "uar": round(uar(matrix), 4),
-            "uar_low": round(low, 4),
-            "uar_high": round(high, 4),
-            "macro_f1": round(macro_f1(matrix), 4),
-            "ece": round(calibration_error(self.scores, self.truth), 4),
-            "recall": {k: round(float(v), 3) for k, v in zip(self.labels, recalls(matrix), strict=True) if v == v},
-        }
-
-    def interval(self, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
-        """95 % bootstrap interval of the UAR, drawing faces with replacement."""
-        random = np.random.default_rng(seed)
-        predicted, k, n = self.scores.argmax(1), len(self.labels), len(self.truth)
-        values = []
-        for _ in range(rounds):
-            rows = random.integers(0, n, n)
-            values.append(uar(confusion(self.truth[rows], predicted[rows], k)))
-        return float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5))
 
 
 def restrict(scores: np.ndarray, labels: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import os
-import warnings
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from mien.errors import WeightsError
-from mien.export.onnx import store_as_half
-from mien.spec import KEY, Spec
+from mien.export.onnx import write
+from mien.spec import Spec
 from mien.train.checkpoint import load_network, load_state
 from mien.train.landmarks_augment import GEOMETRY, SIZE, cut_all, matrices, to_crop
 from mien.train.landmarks_data import Marked, five_of
@@ -72,7 +66,7 @@ def predict(network: nn.Module, marked: Marked) -> tuple[np.ndarray, np.ndarray]
     crops = torch.from_numpy(cut_all(marked.pixels, matrix))
     network.eval()
     with torch.no_grad():
-        points = torch.cat([network(part).aux["points"] for part in crops.split(256)])
+        points = torch.cat([network(part).aux["points"] for part in torch.split(crops, 256)])
     return points.numpy(), to_crop(marked.points, matrix)
 
 
@@ -131,33 +125,4 @@ def export(run: Path, path: Path) -> None:
     network = load_network(run, torch.device("cpu"))
     figures = (load_state(run / "best.pt") or {})["figures"]
     spec = _spec(figures, sum(p.numel() for p in network.parameters()))
-    buffer, sample = io.BytesIO(), torch.rand(8, 1, SIZE, SIZE)
-    wrapped = Points(network).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            wrapped,
-            (sample,),
-            buffer,
-            input_names=["face"],
-            output_names=["points"],
-            dynamic_axes={"face": {0: "n"}, "points": {0: "n"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    store_as_half(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, spec.to_json()
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        other = torch.rand(3, 1, SIZE, SIZE)  # another batch than the one exported with
-        gap = float(np.abs(session.run(None, {"face": other.numpy()})[0] - wrapped(other).numpy()).max())
-    if gap > 1e-3:
-        raise WeightsError(f"{path}: the file's points differ from the network's by {gap:.2g}, more than 1e-3")
-    scratch = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
+    write(Points(network), spec, path, half=True, output="points")

