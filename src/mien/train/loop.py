@@ -151,7 +151,7 @@ class Trainer:
     def run(self, say: Callable[[str], None] = print) -> dict[str, Any]:
         """Train to the last epoch; returns the last line of the log."""
         self.resume()
-        last = self.recipe.stop or self.recipe.epochs
+        last = min(self.recipe.stop or self.recipe.epochs, self.recipe.epochs)
         while self.epoch < last:
             start = time.perf_counter()
             loss = self._train_epoch()
