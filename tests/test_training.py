@@ -71,7 +71,7 @@ def test_soft_cross_entropy_gradient() -> None:
 
 
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:
-    assert {"mien-s", "mien-m"} <= set(recipes())
+    assert {"mien-s", "mien-m", "mien-s-base", "mien-m-base"} <= set(recipes())
     for name in recipes():
         recipe = load_recipe(name)
         assert recipe.model in MODELS.names()
@@ -164,7 +164,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Data and a finished run of two epochs."""
     data, runs = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("runs")
     FAKES["ferplus"](data, rows=140)
-    recipe = load_recipe("mien-s", name="tiny", model="mini-s", epochs=2, batch=32)
+    recipe = load_recipe("mien-s-base", name="tiny", model="mini-s", epochs=2, batch=32)
     lines: list[str] = []
     Trainer(recipe, data, runs / "tiny", CPU).run(lines.append)
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
@@ -173,7 +173,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_a_run_broken_off_goes_on_to_the_same_end(run: tuple[Path, Path], tmp_path: Path) -> None:
     data, whole = run
-    recipe = load_recipe("mien-s", name="tiny", model="mini-s", epochs=2, batch=32)
+    recipe = load_recipe("mien-s-base", name="tiny", model="mini-s", epochs=2, batch=32)
 
     class StopError(Exception):
         pass

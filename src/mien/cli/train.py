@@ -21,14 +21,14 @@ def train(
 
     require("torch", "train")
     from mien.train.loop import Trainer, pick_device
-    from mien.train.recipe import load_recipe
+    from mien.train.recipe import load_recipe, with_seed
 
     changes: dict[str, object] = {}
     if epochs is not None:
         changes["epochs"] = epochs
     loaded = load_recipe(recipe, **changes)
     if seed is not None:
-        loaded = load_recipe(recipe, **changes, seed=seed, name=f"{loaded.name}-seed{seed}")
+        loaded = with_seed(loaded, seed)
     folder = runs / loaded.name
     typer.echo(f"{loaded.name}: {loaded.model} on {loaded.dataset}, {loaded.epochs} epochs, in {folder}")
     trainer = Trainer(loaded, data, folder, pick_device(device))

