@@ -89,8 +89,8 @@ def card(model: Model, results: list[Evaluation], alone: tuple[int, float, float
 
 Measured {
         datetime.date.today().isoformat()
-    } by `python scripts/make_cards.py DATA`, on the weights as they ship, one crop, no
-test-time augmentation. One training run (one seed).
+    } by `python scripts/make_cards.py DATA`, on the weights as they ship, one crop
+each. One training run (one seed): an interval says how much other faces would change the figure, not another training.
 
 {head}
 {chr(10).join(row(r) for r in results)}

@@ -107,6 +107,10 @@ def test_targets_and_sampling(tmp_path: Path) -> None:
     assert joined.sum(1) == pytest.approx(np.ones(len(faces)))
     row, label = 0, faces.extra["fer2013"][0]
     assert joined[row, label] == pytest.approx((10 * plain[row, label] + 2) / 12)
+    votes = faces.extra["votes"]
+    sharp = soft_targets(faces, Recipe("x", "mini-s", least_votes=3))
+    assert ((sharp > 0) == ((votes >= 3) | ((votes > 0) & (votes.max(1, keepdims=True) < 3)))).all()
+    assert sharp.sum(1) == pytest.approx(np.ones(len(faces)))
     targets = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], np.float32)
     weight, prior = sampling(targets, 1.0)
     assert prior == pytest.approx([0.5, 0.5])
@@ -197,9 +201,9 @@ def test_export_agrees_with_torch_and_carries_its_spec(run: tuple[Path, Path], t
     from mien.train.checkpoint import load_network
 
     data, folder = run
-    for half, gap in ((False, 1e-4), (True, 1e-3)):
+    for half, mirror, gap in ((False, False, 1e-4), (True, True, 1e-3)):
         out = tmp_path / f"{half}.onnx"
-        facts = export_run(folder, data, out, name="tiny", half=half)
+        facts = export_run(folder, data, out, name="tiny", half=half, mirror=mirror)
         model = load(out)
         faces = ferplus(data)
         network = load_network(folder, CPU)
@@ -207,7 +211,7 @@ def test_export_agrees_with_torch_and_carries_its_spec(run: tuple[Path, Path], t
         bias = facts["prior_share"] * best["tau"] * np.log(np.array(best["prior"]))
         with torch.no_grad():
             x = torch.from_numpy(faces.pixels)[:, None].float() / 255
-            expected = Scorer(network, bias, facts["temperature"])(x).numpy()
+            expected = Scorer(network, bias, facts["temperature"], mirror)(x).numpy()
         scores = model(list(faces.pixels))
         assert np.abs(scores - expected).max() < gap * (1 if not half else 5)
         assert scores.sum(1) == pytest.approx(np.ones(len(faces)), abs=1e-5)

@@ -14,6 +14,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
     name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
     half: Annotated[bool, typer.Option("--half/--full", help="Store weights as 16-bit floats.")] = True,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average each face with its mirror image, inside the file; twice the work.")
+    ] = False,
     prior: Annotated[
         float | None, typer.Option(help="Share of the class frequencies put back, 0 to 1; chosen on validation.")
     ] = None,
@@ -26,6 +29,8 @@ def export(
     require("onnx", "train")
     from mien.export.onnx import export_run
 
-    facts = export_run(run, data, out, name=name or run.name, half=half, prior_share=prior, command=command)
+    facts = export_run(
+        run, data, out, name=name or run.name, half=half, mirror=mirror, prior_share=prior, command=command
+    )
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")

@@ -90,8 +90,8 @@ def ferplus(root: Path) -> FaceSet:
     """FER+ with eight expressions and soft votes; val is PublicTest, test is PrivateTest.
 
     `targets` are the votes for the eight expressions, normalised; rows without any are left out. `majority` is the
-    first maximum in the csv's column order, -1 where that is `unknown` or `NF`. `extra` has `fer2013` (the original
-    label, index into FERPLUS8), `clean7` (more than five taggers agree on one of FER2013's seven; index into FERPLUS8,
+    first maximum in the csv's column order, -1 where that is `unknown` or `NF`. `extra` has `votes` (counts [N, 8]),
+    `fer2013` (the original label, index into FERPLUS8), `clean7` (more than five taggers agree on one of FER2013's seven; index into FERPLUS8,
     else -1) and `same_pixels_as`.
 
     Raises:
@@ -106,7 +106,8 @@ def ferplus(root: Path) -> FaceSet:
     agreed = votes.max(1) > 5
     clean7 = np.where(agreed & (majority != FERPLUS8.index("contempt")), majority, -1)
     original = np.array([FERPLUS8.index(name) for name in BASIC7])[base.majority]
-    extra = {"fer2013": original, "clean7": clean7, "same_pixels_as": base.extra["same_pixels_as"]}
+    same = base.extra["same_pixels_as"]
+    extra = {"votes": votes[:, columns], "fer2013": original, "clean7": clean7, "same_pixels_as": same}
     total = counts.sum(1)
     keep = total > 0
     targets = counts / np.maximum(total, 1)[:, None]

@@ -36,6 +36,12 @@ def build_model(recipe: Recipe, classes: int) -> nn.Module:
 def soft_targets(faces: FaceSet, recipe: Recipe) -> np.ndarray:
     """Training targets [N, K]: the votes, joined by FER2013's own label as `second_opinion` further votes."""
     targets = faces.targets
+    if recipe.least_votes > 1 and "votes" in faces.extra:
+        votes = faces.extra["votes"]
+        kept = np.where(votes >= recipe.least_votes, votes, 0)
+        # a face on which no two taggers agree keeps all its votes
+        kept = np.where(kept.sum(1, keepdims=True) > 0, kept, votes)
+        targets = kept / kept.sum(1, keepdims=True)
     if recipe.second_opinion and "fer2013" in faces.extra:
         other = np.eye(len(faces.labels), dtype=np.float32)[faces.extra["fer2013"]]
         targets = (10 * targets + recipe.second_opinion * other) / (10 + recipe.second_opinion)

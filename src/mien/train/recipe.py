@@ -60,6 +60,7 @@ class Recipe:
         stop: leave off after this many epochs; 0 runs all.
         batch: faces per step.
         size: side of the training faces, pixels: at the start and in the last third, growing linearly between.
+        least_votes: votes of fewer taggers than this are taken for slips and left out (2 in Barsoum et al.).
         second_opinion: how many votes FER2013's own label adds to the ten FER+ votes.
         balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
         tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
@@ -75,6 +76,7 @@ class Recipe:
     stop: int = 0
     batch: int = 128
     size: tuple[int, ...] = (48, 48)
+    least_votes: int = 1
     second_opinion: float = 0.0
     balance: float = 0.0
     tau: float = 0.0
