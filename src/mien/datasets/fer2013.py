@@ -91,8 +91,8 @@ def ferplus(root: Path) -> FaceSet:
 
     `targets` are the votes for the eight expressions, normalised; rows without any are left out. `majority` is the
     first maximum in the csv's column order, -1 where that is `unknown` or `NF`. `extra` has `votes` (counts [N, 8]),
-    `fer2013` (the original label, index into FERPLUS8), `clean7` (more than five taggers agree on one of FER2013's seven; index into FERPLUS8,
-    else -1) and `same_pixels_as`.
+    `fer2013` (the original label, index into FERPLUS8), `clean7` (more than five taggers agree on one of FER2013's
+    seven; index into FERPLUS8, else -1) and `same_pixels_as`.
 
     Raises:
         DataError: a file is missing or malformed.
