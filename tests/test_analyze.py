@@ -208,20 +208,21 @@ def test_same_names_get_suffixes(portrait_file: Path, tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "out").glob("*.png")} == {"p.overlay.png", "p-2.overlay.png"}
 
 
-def test_a_stopped_run_goes_on_to_the_same_table(clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [0, 3, 6, 9])
+def test_a_stopped_run_goes_on_to_the_same_table(clip: Path, tmp_path: Path, at: int) -> None:
     flow = Flow(Options(batch=2))
     whole = Run(flow, tmp_path / "whole")
     whole.analyze([str(clip)])
 
     def stop(_: Source, result: FrameResult) -> None:
-        if result.frame.index == 6:
+        if result.frame.index == at:
             raise KeyboardInterrupt
 
     broken = Run(flow, tmp_path / "broken", watch=stop)
     with pytest.raises(KeyboardInterrupt):
         broken.analyze([str(clip)])
     kept = list(read_rows(tmp_path / "broken" / "faces.csv"))
-    assert kept
+    assert [row["frame"] for row in kept] == [i for i in range(at + 1) if i not in (5, 6)]
     summary = json.loads((tmp_path / "broken" / "summary.json").read_text())
     assert summary["sources"][0]["complete"] is False
     again = Run(flow, tmp_path / "broken")
@@ -427,3 +428,31 @@ def test_a_full_disk_is_one_sentence(portrait_file: Path, clip: Path, tmp_path: 
     assert done.returncode == 1
     assert "results cannot be written there" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_killed_run_of_many_pictures_goes_on(portrait_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes(portrait_file.read_bytes())
+    (folder / "1.jpg").write_bytes(b"")
+    flow = Flow(Options())
+    seen: list[str] = []
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(source: Source, _: FrameResult) -> None:
+        seen.append(Path(source.name).name)
+        if len(seen) == 4:
+            raise KilledError
+
+    run = Run(flow, tmp_path / "out", watch=kill, interval_s=0)
+    with pytest.raises(KilledError):
+        run.analyze([str(folder)])
+    again = Run(flow, tmp_path / "out", watch=lambda s, _: seen.append(Path(s.name).name))
+    again.analyze([str(folder)], resume=True)
+    assert seen == ["0.jpg", "2.jpg", "3.jpg", "4.jpg", "4.jpg", "5.jpg"]
+    assert [Path(p.source).name for p in again.problems] == ["1.jpg"]
+    names = [Path(row["source"]).name for row in read_rows(again.rows_path)]
+    assert names == ["0.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"]

@@ -87,7 +87,7 @@ def test_writers_give_back_what_they_got(tmp_path: Path, form: str) -> None:
 def test_writer_cuts_off_what_lies_beyond_the_offset(tmp_path: Path) -> None:
     writer = RowWriter(tmp_path, columns(LABELS), "csv")
     writer.add(ROWS[:2])
-    offset = writer.flush()
+    offset = writer.tell()
     writer.add(ROWS[2:])
     writer.close()
     again = RowWriter(tmp_path, columns(LABELS), "csv", offset)

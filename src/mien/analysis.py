@@ -103,6 +103,7 @@ class Run:
     problems: list[Problem] = field(default_factory=list)
     interval_s: float = 2.0
     sources: list[Source] = field(default_factory=list)
+    _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def rows_path(self) -> Path:
@@ -126,6 +127,7 @@ class Run:
         offset = self._restore() if resume else None
         names_ = columns(self.flow.model.spec.labels)
         self._writer = writers.RowWriter(self.folder, names_, self.form, offset)
+        self._offset, self._noted = self._writer.tell(), time.monotonic()
         try:
             for source in self.sources:
                 self._one(source)
@@ -142,15 +144,12 @@ class Run:
             tracker.restore(state.tracker)
         options = self.flow.options
         pictures = frames(source, every=options.every, start=state.next_frame, threads=options.threads)
-        noted = time.monotonic()
         try:
             for batch in _batches(self.flow.run(pictures, tracker), options.batch):
                 self._take(source, state, batch)
-                if time.monotonic() - noted > self.interval_s:
-                    # the tracker has seen just the frames of the batches written so far
-                    state.tracker = tracker.state() if tracker else None
-                    self._note()
-                    noted = time.monotonic()
+                # here the tracker has seen just the frames that are written
+                state.tracker = tracker.state() if tracker else None
+                self._mark(source.name, state)
         except MienError as error:
             self._failed(source, state, _reason(source.name, str(error)))
         except OSError:
@@ -159,6 +158,7 @@ class Run:
             # a fault of ours, or of a codec, must not cost the other files
             self._failed(source, state, f"could not be analysed ({type(error).__name__}: {error}); please report this")
         state.done, state.tracker = True, None
+        self._mark(source.name, state)
 
     def _failed(self, source: Source, state: Done, reason: str) -> None:
         state.error = reason
@@ -189,15 +189,22 @@ class Run:
                 "another --out"
             )
         self.state = {name: Done(**value) for name, value in note["sources"].items()}
+        self._whole = note["sources"]
+        self.problems += [Problem(name, done.error) for name, done in self.state.items() if done.error]
         return int(note["offset"])
 
+    def _mark(self, name: str, state: Done) -> None:
+        """A point from which a run can go on: rows, frames and tracker agree."""
+        self._whole[name] = asdict(state)
+        self._offset = self._writer.tell()
+        if time.monotonic() - self._noted > self.interval_s:
+            self._note()
+
     def _note(self) -> None:
-        offset = self._writer.flush()
-        note = {
-            "identity": self._identity(),
-            "offset": offset,
-            "sources": {name: asdict(done) for name, done in self.state.items()},
-        }
+        """Put the last such point on disk."""
+        self._writer.flush()
+        self._noted = time.monotonic()
+        note = {"identity": self._identity(), "offset": self._offset, "sources": self._whole}
         writers.write_whole(self.folder / writers.PROGRESS, json.dumps(note))
 
     def _finish(self) -> None:

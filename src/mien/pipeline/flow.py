@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -123,8 +122,3 @@ class Flow:
         size, geometry = self.model.spec.size, self.model.spec.geometry
         crops = [cut(frame.image, square, size) for square in squares(faces, geometry, self.detector.name)]
         return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
-
-
-def source_name(source: str | Path) -> str:
-    """The text that stands in the table's `source` column."""
-    return os.fspath(source)

@@ -62,10 +62,13 @@ class RowWriter:
         else:
             self._file.write("".join(json_line(row, self.names) for row in rows).encode())
 
-    def flush(self) -> int:
-        """Put everything on disk; returns the file's length in bytes."""
-        self._file.flush()
+    def tell(self) -> int:
+        """Length of what was added so far, bytes."""
         return self._file.tell()
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._file.flush()
 
     def close(self) -> None:
         """Close the working file."""
