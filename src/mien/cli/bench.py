@@ -132,14 +132,17 @@ def framing(
     faces = load_split("ferplus", data, "val")
     faces = faces[faces.majority >= 0][slice(None, None, every)]  # type: ignore[index]
     model, points = load(weights), Landmarks()
+    pictures = list(faces.pixels)
     factors = [0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5]
     _head("Framing")
-    places, curves = [], {}
+    places, curves, turned = [], {}, []
     for name in detector:
-        found = f.find(list(faces.pixels), DETECTORS.create(name), points)
+        finder = DETECTORS.create(name)
+        found = f.find(pictures, finder, points)
+        bases = {}
         for align, (scale, shift) in {"box": f.box_geometry(found), "landmarks": f.point_geometry(found)}.items():
             s, y = np.percentile(scale, [5, 50, 95]), np.percentile(shift, [5, 50, 95])
-            geometry = Geometry(align, float(s[1]), float(y[1]))
+            geometry = bases[align] = Geometry(align, float(s[1]), float(y[1]))
             curves[f"{name}, {align}"] = f.curve(found, faces.majority, model, geometry, name, factors)
             share = f"{len(found.rows) / found.total:.3f}"
             places.append(
@@ -149,9 +152,17 @@ def framing(
         curves[f"{name}, pictures as they come"] = [
             (1.0, *f.whole([faces.pixels[i] for i in found.rows], truth, model))
         ]
+        for roll in (15, 30, 45):
+            tilted = f.find(pictures, finder, points, roll)
+            cells = [f"{len(tilted.rows) / tilted.total:.3f}"]
+            for geometry in bases.values():
+                right, recall = f.score(tilted, faces.majority, model, geometry, name)
+                cells.append(f"{right:.3f} / {recall:.3f}")
+            turned.append([name, str(roll), *cells])
     _table(["detector", "faces found", "align", "scale, median (5-95 %)", "shift down, median (5-95 %)"], places)
     cells = [[n, *(f"{a:.3f} / {u:.3f}" for _, a, u in rows)] for n, rows in curves.items() if len(rows) > 1]
     _table(["accuracy / UAR at crop factor", *(f"{x:g}" for x in factors)], cells)
+    _table(["detector", "roll, degrees", "faces found", "by box: accuracy / UAR", "by landmarks"], turned)
     for n, rows in curves.items():
         if len(rows) == 1:
             typer.echo(f"{n}: accuracy {rows[0][1]:.3f}, UAR {rows[0][2]:.3f}")
