@@ -9,4 +9,4 @@ for recipe in mien-m-base mien-m-middle mien-m mien-s-base mien-s; do
 done
 note="scripts/train_weights.sh FOLDER RUNS (seed 1)"
 mien export "$runs/mien-s" --data "$data" -o "$out/mien-s.onnx" --name mien-s --command "$note"
-mien export "$runs/mien-m" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror --command "$note"
+mien export "$runs/mien-m-middle" "$runs/mien-m" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror --command "$note"

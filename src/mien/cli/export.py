@@ -9,7 +9,10 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run (`mien train`).")],
+    run: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of a finished run; of several, the weights are averaged."),
+    ],
     data: Annotated[Path, typer.Option("--data", help="Folder of the data set; its validation split calibrates.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
     name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
@@ -30,7 +33,7 @@ def export(
     from mien.export.onnx import export_run
 
     facts = export_run(
-        run, data, out, name=name or run.name, half=half, mirror=mirror, prior_share=prior, command=command
+        run, data, out, name=name or run[-1].name, half=half, mirror=mirror, prior_share=prior, command=command
     )
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")

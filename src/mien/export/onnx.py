@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mien.metrics import accuracy, calibration_error, confusion, fit_temperature
 from mien.metrics.calibration import log_softmax
 from mien.pipeline.session import open_session
 from mien.spec import KEY, Geometry, Spec
-from mien.train.checkpoint import load_network, load_state
+from mien.train.checkpoint import average_runs
 
 # where FER2013's pictures lie relative to the landmarks and to the detectors' boxes: medians of `mien bench framing`,
 # the landmarks' times 0.95, where accuracy was best
@@ -93,7 +94,7 @@ def float_logits(network: nn.Module, pixels: np.ndarray, *, mirror: bool = False
 
 
 def export_run(
-    run: Path,
+    run: Path | Sequence[Path],
     data: Path,
     out: Path,
     *,
@@ -112,16 +113,13 @@ def export_run(
     Raises:
         WeightsError: the run is not there, or the written file disagrees with the network.
     """
-    state = load_state(run / "best.pt")
-    if state is None:
-        raise WeightsError(f"{run}/best.pt is missing; run `mien train` first")
-    network = load_network(run, torch.device("cpu"))
+    network, state = average_runs([run] if isinstance(run, Path) else run)
     if half:
         _round_to_half(network)
     faces = DATASETS.create("ferplus", root=data).part("val")
     faces = faces[faces.majority >= 0]
     logits = float_logits(network, faces.pixels, mirror=mirror)
-    log_prior = state["tau"] * np.log(np.maximum(np.array(state["prior"]), 1e-6))
+    log_prior = np.log(np.array(state["adjustment"]))
     share = choose_prior(logits, faces.majority, log_prior) if prior_share is None else prior_share
     bias = share * log_prior
     temperature = fit_temperature(logits + bias, faces.majority)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,6 +50,33 @@ def load_network(run: Path, device: torch.device) -> nn.Module:
     model.load_state_dict(state["state"])
     model.to(device)
     return channels_last(model).eval()
+
+
+def average_runs(runs: Sequence[Path]) -> tuple[nn.Module, dict[str, Any]]:
+    """The mean of the best weights of runs of one network that start from each other, and the last run's facts.
+
+    Paper: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models", ICML 2022.
+
+    Raises:
+        WeightsError: a run has no best.pt, or the runs are not of one network.
+    """
+    states = []
+    for run in runs:
+        state = load_state(Path(run) / "best.pt")
+        if state is None:
+            raise WeightsError(f"{run}/best.pt is missing; run `mien train` first")
+        states.append(state)
+    kinds = {(state["model"], state["classes"]) for state in states}
+    if len(kinds) > 1:
+        raise WeightsError(f"only runs of one network can be averaged; these are {sorted(kinds)}")
+    weights = {
+        name: torch.stack([state["state"][name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[-1]["state"].items()
+    }
+    model = MODELS.create(states[-1]["model"], classes=states[-1]["classes"])
+    model.load_state_dict(weights)
+    prior = np.exp(np.mean([state["tau"] * np.log(np.maximum(state["prior"], 1e-6)) for state in states], 0))
+    return model.eval(), {**states[-1], "adjustment": prior.tolist()}
 
 
 def channels_last(model: nn.Module) -> nn.Module:
