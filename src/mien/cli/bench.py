@@ -83,8 +83,8 @@ def memory(
         for length in minutes:
             looped = loop_clip(clip, Path(folder) / f"{length:g}min.mp4", length * 60)
             run = clip_speed(looped, Path(folder) / "out", 2, every)
-            rows.append([f"{length:g}", str(run.frames), f"{run.rate:.1f}", f"{run.peak_mb:.0f}"])
-    _table(["minutes", "frames analysed", "frames/s", "peak memory, MB"], rows)
+            rows.append([f"{length:g}", str(run.frames), f"{run.peak_mb:.0f}"])
+    _table(["minutes", "frames analysed", "peak memory, MB"], rows)
 
 
 @app.command("photos")
