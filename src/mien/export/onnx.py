@@ -83,7 +83,7 @@ def float_logits(network: nn.Module, pixels: np.ndarray, *, mirror: bool = False
     """Logits [N, K] in full precision, as ONNX Runtime computes them."""
     if mirror:
         flipped = np.ascontiguousarray(pixels[:, :, ::-1])
-        return (float_logits(network, pixels) + float_logits(network, flipped)) / 2
+        return np.asarray((float_logits(network, pixels) + float_logits(network, flipped)) / 2)
     network.eval()
     with torch.no_grad():
         parts = [
