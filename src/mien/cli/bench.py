@@ -160,8 +160,8 @@ def framing(
                 cells.append(f"{right:.3f} / {recall:.3f}")
             turned.append([name, str(roll), *cells])
     _table(["detector", "faces found", "align", "scale, median (5-95 %)", "shift down, median (5-95 %)"], places)
-    cells = [[n, *(f"{a:.3f} / {u:.3f}" for _, a, u in rows)] for n, rows in curves.items() if len(rows) > 1]
-    _table(["accuracy / UAR at crop factor", *(f"{x:g}" for x in factors)], cells)
+    shares = [[n, *(f"{a:.3f} / {u:.3f}" for _, a, u in rows)] for n, rows in curves.items() if len(rows) > 1]
+    _table(["accuracy / UAR at crop factor", *(f"{x:g}" for x in factors)], shares)
     _table(["detector", "roll, degrees", "faces found", "by box: accuracy / UAR", "by landmarks"], turned)
     for n, rows in curves.items():
         if len(rows) == 1:
