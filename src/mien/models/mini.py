@@ -108,3 +108,9 @@ def mini_s(classes: int = 8, **arguments: Any) -> MiniResNet:
 def mini_m(classes: int = 8, **arguments: Any) -> MiniResNet:
     """The larger one, for when accuracy counts more than speed."""
     return MiniResNet(classes, (48, 96, 192, 320), (1, 2, 2, 1), stem=24, dropout=0.2, **arguments)
+
+
+@MODELS.register("mini-s-fine", paper="ours, after SE-ResNet", parameters=687_540, size=48, modality="face")
+def mini_s_fine(classes: int = 8, **arguments: Any) -> MiniResNet:
+    """Like mini-s, with a first convolution at full resolution and more depth at 12 and 6 pixels."""
+    return MiniResNet(classes, (32, 64, 128), (1, 2, 2), stem=16, dropout=0.1, **arguments)
