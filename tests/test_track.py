@@ -80,6 +80,15 @@ def test_a_face_that_comes_back_within_two_seconds_keeps_its_track(away: int, sa
     assert (seen[0][0] == seen[-1][0]) is same
 
 
+def test_frames_half_a_second_apart_keep_a_changing_person() -> None:
+    tracker, tracks = Tracker(), []
+    for index in range(8):
+        image, faces = picture([(0, 200.0 + 8 * index, 120.0)])
+        light = image if index % 2 else (image * 0.45).astype(np.uint8)  # a flickering lamp changes the looks
+        tracks.append(int(tracker(light, faces, index * 0.501).track[0]))
+    assert set(tracks) == {0}
+
+
 def test_another_person_at_the_same_place_gets_a_new_track() -> None:
     seen = follow([[(0, 200.0, 120.0)]] * 20 + [[]] * 30 + [[(2, 200.0, 120.0)]] * 5)
     assert seen[0][0] != seen[-1][2]

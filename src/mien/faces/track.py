@@ -21,6 +21,7 @@ class Track:
         box: [4], pixels.
         velocity: [2], motion of the centre, pixels per second.
         looks: [D], unit length, slowly averaged.
+        missed: analysed frames since the person was last seen.
     """
 
     id: int
@@ -28,7 +29,7 @@ class Track:
     velocity: np.ndarray
     looks: np.ndarray
     seen_s: float
-    hits: int = 1
+    missed: int = 0
 
 
 def describe(image: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -92,6 +93,8 @@ class Tracker:
         for face, track in self._match(faces.box, looks, time_s):
             self._update(track, faces.box[face], looks[face], time_s)
             ids[face] = track.id
+        for track in self._tracks:
+            track.missed = 0 if track.id in ids else track.missed + 1
         for face in np.flatnonzero(ids < 0).tolist():
             track = Track(self._next, faces.box[face], np.zeros(2), looks[face], time_s)
             self._next += 1
@@ -129,8 +132,9 @@ class Tracker:
         unlike = np.array([1 - float(track.looks @ other) for other in looks])
         cost = self.MOVED * away / (1 + 3 * gone) + 0.5 * grown + self.LOOKS * unlike
         out = (away > 1.2 + 6 * gone) | (grown > 0.8)
-        # a person who was away comes back by looks alone, so those must agree
-        out |= (gone > 0.5) & (unlike > 0.25)
+        if track.missed and gone > 0.5:
+            # a person who was away comes back by looks alone, so those must agree
+            out |= unlike > 0.25
         return np.where(out, np.inf, cost)
 
     @staticmethod
@@ -143,7 +147,7 @@ class Tracker:
             track.velocity = np.zeros(2)
         blend = 0.9 * track.looks + 0.1 * looks
         track.looks = blend / max(float(np.linalg.norm(blend)), 1e-6)
-        track.box, track.seen_s, track.hits = box, time_s, track.hits + 1
+        track.box, track.seen_s = box, time_s
 
     def state(self) -> dict[str, Any]:
         """Plain values from which `restore` goes on."""
@@ -154,7 +158,7 @@ class Tracker:
                 "velocity": np.asarray(t.velocity).tolist(),
                 "looks": t.looks.tolist(),
                 "seen_s": t.seen_s,
-                "hits": t.hits,
+                "missed": t.missed,
             }
             for t in self._tracks
         ]
@@ -170,7 +174,7 @@ class Tracker:
                 np.array(t["velocity"]),
                 np.array(t["looks"], np.float32),
                 float(t["seen_s"]),
-                int(t["hits"]),
+                int(t["missed"]),
             )
             for t in state["tracks"]
         ]
