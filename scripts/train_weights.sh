@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The expression weights in the package, from nothing: all stages of mien-m and mien-s, calibrated and exported.
-# Started again, it goes on where it was. About three hours on two cores, some minutes on a GPU.
+# Started again, it goes on where it was. Two to three hours on two cores; not yet tried on a GPU.
 #   scripts/train_weights.sh FOLDER RUNS [OUT]        FOLDER holds fer2013.csv and fer2013new.csv
 set -euo pipefail
 data=$1 runs=$2 out=${3:-src/mien/weights}
