@@ -2,7 +2,8 @@
 # Every measurement of docs/benchmarks.md, one after another, on a machine that does nothing else (about 25 minutes).
 #   scripts/benchmarks.sh DATA MEDIA [PART...]
 # DATA holds fer2013/, MEDIA holds faces/ (ID_happy.jpg, ID_neutral.jpg) and the clips. MIEN_WEIGHTS names the folder of
-# YuNet's file. PART: network clips memory photos tracks framing install; all of them where none is named. Each part's
+# YuNet's file. PART: network clips memory photos tracks framing install; all of them where
+# none is named; pages puts the page together again. Each part's
 # output goes to docs/measured/PART.md; docs/benchmarks.md is made of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ parts=("$@")
 mkdir -p docs/measured docs/figures
 for part in "${parts[@]}"; do
     out=docs/measured/$part.md
+    [ "$part" = pages ] && continue
     echo "== $part" >&2
     case $part in
         network) mien bench network mien-s mien-m --peer >"$out.new" ;;

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from conftest import data_folder
 from mien.datasets.ict import FILES, FaceModel, fake
 from mien.datasets.ict_paint import Painter, background, sample
 from mien.datasets.ict_raster import rasterise
@@ -114,10 +114,7 @@ def test_missing_and_broken_folders_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_real_model() -> None:
-    root = Path(os.environ.get("MIEN_DATA", "nowhere")) / "ict_facekit"
-    if not root.is_dir():
-        pytest.skip("set MIEN_DATA to a folder with ict_facekit")
-    model = FaceModel(root)
+    model = FaceModel(data_folder("ict_facekit"))
     picture = sample(Painter(model), np.random.default_rng(3), 128)
     assert model.neutral.shape == (26719, 3)
     assert len(model.expressions) == 57

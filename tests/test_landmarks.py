@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from conftest import media_folder
 from mien.datasets.frll import LINES, PLACES, along, fake, frll, read_template, to_68
 from mien.errors import DataError
 
@@ -61,10 +61,8 @@ def test_frll_errors_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_real_photographs() -> None:
-    root = Path(os.environ.get("MIEN_MEDIA", "nowhere")) / "faces"
-    if not root.is_dir():
-        pytest.skip("set MIEN_MEDIA to a folder with faces/")
-    points = read_template(sorted(root.glob("*.tem"))[0])
+    root = media_folder() / "faces"
+    points = read_template(min(root.glob("*.tem")))
     face = to_68(points)
     assert face[0, 0] < face[36, 0] < face[39, 0] < face[42, 0] < face[45, 0] < face[16, 0]
     assert face[19, 1] < face[37, 1] < face[41, 1] < face[30, 1] < face[51, 1] < face[57, 1] < face[8, 1]
