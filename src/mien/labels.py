@@ -15,6 +15,47 @@ BASIC7 = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surpri
 FERPLUS8 = ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The seven and contempt (FER+, AffectNet-8, CK+ with neutral)."""
 
+RAF_COMPOUND = (
+    "happily surprised",
+    "happily disgusted",
+    "sadly fearful",
+    "sadly angry",
+    "sadly surprised",
+    "sadly disgusted",
+    "fearfully angry",
+    "fearfully surprised",
+    "angrily surprised",
+    "angrily disgusted",
+    "disgustedly surprised",
+    "fearfully disgusted",
+)
+"""RAF-DB's compound expressions; its release leaves out the last."""
+
+MICRO3 = ("negative", "positive", "surprise")
+"""The composite classes of the Micro-Expression Grand Challenge 2019."""
+
+MICRO5 = ("disgust", "happiness", "others", "repression", "surprise")
+"""CASME II."""
+
+MULTIPIE6 = ("disgust", "neutral", "scream", "smile", "squint", "surprise")
+"""The recorded expressions of CMU Multi-PIE."""
+
+RAVDESS8 = ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+"""RAVDESS: the seven and calm."""
+
+EMODB7 = ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
+"""EMO-DB."""
+
+SEED4 = ("fear", "happiness", "neutral", "sadness")
+"""SEED-IV."""
+
+MAHNOB9 = ("amusement", "anger", "anxiety", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+"""MAHNOB-HCI: its joy is called happiness here."""
+
+SENTIMENT2 = ("negative", "positive")
+SENTIMENT3 = ("negative", "neutral", "positive")
+"""Sentiment of utterances (CMU-MOSI, CMU-MOSEI, News Rover)."""
+
 COLOURS = {
     "anger": "#d1495b",
     "contempt": "#8d6a9f",

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.datasets import DATASETS, FAKES, FaceSet
+from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
+from mien.datasets.media import Pictures
 from mien.errors import DataError
 
 LABELS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -32,9 +33,9 @@ def _labels(paths: list[Path]) -> list[str]:
     return [FOLDERS.get(path.parent.name, path.parent.name) for path in paths]
 
 
-@DATASETS.register("ck48", faces=981, labels=LABELS, licence="research agreement")
-def ck48(root: Path, contempt: bool = True) -> FaceSet:
-    """CK+48, all rows in the test split; `group` is the subject, by which folds must be made.
+@DATASETS.register("ck48", samples=981, subjects=118, modalities=("face",), labels=LABELS, licence="research agreement")
+def ck48(root: Path, contempt: bool = True) -> Index:
+    """CK+48, without an official split: fold by subject. `extra["sequence"]` names the sequence of each frame.
 
     Args:
         contempt: keep contempt (7 classes) or leave it out (6).
@@ -49,20 +50,22 @@ def ck48(root: Path, contempt: bool = True) -> FaceSet:
         raise DataError(f"{root}: unknown emotion folders {', '.join(unknown)}; expected {', '.join(LABELS)}")
     labels = LABELS if contempt else tuple(name for name in LABELS if name != "contempt")
     chosen = [(path, name) for path, name in zip(paths, names, strict=True) if name in labels]
-    images = []
-    for path, _ in chosen:
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise DataError(f"{path} is not a picture")
-        images.append(image)
-    majority = np.array([labels.index(name) for _, name in chosen], np.int64)
+    targets, majority = one_hot([name for _, name in chosen], labels)
     subject = np.array([path.name[:4] for path, _ in chosen])
-    targets = np.eye(len(labels), dtype=np.float32)[majority]
-    return FaceSet(np.stack(images), targets, majority, np.full(len(chosen), 2), labels, subject)
+    extra = {"sequence": np.array([path.name[:8] for path, _ in chosen])}
+    faces = Pictures([path for path, _ in chosen], grey=True)
+    return Index(labels, targets, majority, np.full(len(chosen), NO_SPLIT), subject, {"face": faces}, extra)
 
 
-@DATASETS.register("ck48-6", faces=927, labels=tuple(n for n in LABELS if n != "contempt"), licence="agreement")
-def ck48_six(root: Path) -> FaceSet:
+@DATASETS.register(
+    "ck48-6",
+    samples=927,
+    subjects=118,
+    modalities=("face",),
+    labels=tuple(name for name in LABELS if name != "contempt"),
+    licence="research agreement",
+)
+def ck48_six(root: Path) -> Index:
     """CK+48 without contempt: six classes."""
     return ck48(root, contempt=False)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets import DATASETS, FAKES, FaceSet
+from mien.datasets import DATASETS, FAKES, Index
+from mien.datasets.media import Arrays
 from mien.errors import DataError
 from mien.labels import BASIC7, FERPLUS8
 
@@ -70,8 +71,10 @@ def same_pixels_as(pixels: np.ndarray) -> np.ndarray:
     return np.array([first.setdefault(digest, row) for row, digest in enumerate(digests)])
 
 
-@DATASETS.register("fer2013", faces=35887, labels=BASIC7, licence="none stated for the pictures")
-def fer2013(root: Path) -> FaceSet:
+@DATASETS.register(
+    "fer2013", samples=35887, modalities=("face",), labels=BASIC7, licence="none stated for the pictures"
+)
+def fer2013(root: Path) -> Index:
     """FER2013 with its own seven labels; val is PublicTest, test is PrivateTest.
 
     Raises:
@@ -82,11 +85,14 @@ def fer2013(root: Path) -> FaceSet:
     majority = order[emotion]
     extra = {"same_pixels_as": same_pixels_as(pixels)}
     targets = np.eye(len(BASIC7), dtype=np.float32)[majority]
-    return FaceSet(pixels, targets, majority, usage, BASIC7, np.arange(len(pixels)), extra)
+    unknown = np.full(len(pixels), "")
+    return Index(BASIC7, targets, majority, usage, unknown, {"face": Arrays(pixels)}, extra)
 
 
-@DATASETS.register("ferplus", faces=35887, labels=FERPLUS8, licence="votes MIT; none stated for the pictures")
-def ferplus(root: Path) -> FaceSet:
+@DATASETS.register(
+    "ferplus", samples=35887, modalities=("face",), labels=FERPLUS8, licence="votes MIT; none stated for the pictures"
+)
+def ferplus(root: Path) -> Index:
     """FER+ with eight expressions and soft votes; val is PublicTest, test is PrivateTest.
 
     `targets` are the votes for the eight expressions, normalised; rows without any are left out. `majority` is the
@@ -111,7 +117,7 @@ def ferplus(root: Path) -> FaceSet:
     total = counts.sum(1)
     keep = total > 0
     targets = counts / np.maximum(total, 1)[:, None]
-    return FaceSet(base.pixels, targets, majority, base.split, FERPLUS8, base.group, extra)[keep]
+    return Index(FERPLUS8, targets, majority, base.split, base.subject, base.media, extra)[keep]
 
 
 def fake(root: Path, rows: int = 60, seed: int = 0) -> None:

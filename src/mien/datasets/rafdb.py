@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.datasets import DATASETS, FAKES, SPLITS, FaceSet
+from mien.datasets import DATASETS, FAKES, SPLITS, Index, one_hot
+from mien.datasets.media import Pictures
 from mien.errors import DataError
 from mien.labels import BASIC7
 
@@ -39,26 +40,20 @@ def _index(root: Path) -> list[tuple[Path, int, str]]:
     raise DataError(f"{root} holds neither basic/EmoLabel/list_patition_label.txt nor DATASET/train and DATASET/test")
 
 
-@DATASETS.register("rafdb", faces=15339, labels=BASIC7, licence="research only, no redistribution")
-def rafdb(root: Path) -> FaceSet:
+@DATASETS.register(
+    "rafdb", samples=15339, modalities=("face",), labels=BASIC7, licence="research only, no redistribution"
+)
+def rafdb(root: Path) -> Index:
     """RAF-DB basic, RGB 100x100, official train and test splits.
 
     Raises:
-        DataError: the folder has neither layout, or a picture is missing or broken.
+        DataError: the folder has neither layout.
     """
     rows = _index(Path(root))
-    pixels = np.zeros((len(rows), 100, 100, 3), np.uint8)
-    for i, (path, _, _) in enumerate(rows):
-        image = cv2.imread(str(path))
-        if image is None:
-            raise DataError(f"{path} is missing or not a picture")
-        if image.shape[:2] != (100, 100):
-            image = cv2.resize(image, (100, 100), interpolation=cv2.INTER_AREA)
-        pixels[i] = image[:, :, ::-1]
-    majority = np.array([BASIC7.index(ORDER[label - 1]) for _, label, _ in rows], np.int64)
+    targets, majority = one_hot([ORDER[label - 1] for _, label, _ in rows], BASIC7)
     split = np.array([SPLITS.index(name) for _, _, name in rows], np.int64)
-    targets = np.eye(len(BASIC7), dtype=np.float32)[majority]
-    return FaceSet(pixels, targets, majority, split, BASIC7, np.arange(len(rows)))
+    pictures = Pictures([path for path, _, _ in rows])
+    return Index(BASIC7, targets, majority, split, np.full(len(rows), ""), {"face": pictures})
 
 
 def fake(root: Path, per_class: int = 2, seed: int = 0) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets import DATASETS
+from mien.datasets.faces import load_faces
 from mien.errors import WeightsError
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
@@ -116,7 +117,7 @@ def export_run(
     network, state = average_runs([run] if isinstance(run, Path) else run)
     if half:
         _round_to_half(network)
-    faces = DATASETS.create("ferplus", root=data).part("val")
+    faces = load_faces(DATASETS.create("ferplus", root=data).part("val"))
     faces = faces[faces.majority >= 0]
     logits = float_logits(network, faces.pixels, mirror=mirror)
     log_prior = np.log(np.array(state["adjustment"]))

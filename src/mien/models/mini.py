@@ -9,20 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from mien.layers.se import SqueezeExcite
+from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
-
-
-class Standardise(nn.Module):
-    """Zero mean and unit deviation over each picture, so that light and contrast matter less."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        centred = x - x.mean((1, 2, 3), keepdim=True)
-        return centred * torch.rsqrt(centred.square().mean((1, 2, 3), keepdim=True) + 1e-3)
 
 
 class ResidualSE(nn.Module):

@@ -95,3 +95,24 @@ def last_weights(run: Path) -> dict[str, Any]:
         raise WeightsError(f"{run}/last.pt is missing; train that run first")
     weights: dict[str, Any] = state["ema"]
     return weights
+
+
+def start_from(model: nn.Module, weights: dict[str, Any], name: str) -> None:
+    """Load an earlier run's weights; a head that is missing or of another size keeps its own.
+
+    Raises:
+        WeightsError: anything else differs.
+    """
+    own = model.state_dict()
+    fitting = {
+        key: value
+        for key, value in weights.items()
+        if not (key.startswith("head.") and key in own and own[key].shape != value.shape)
+    }
+    try:
+        missing, unexpected = model.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"the weights of {name} are of another network: {error}") from error
+    strange = [key for key in [*missing, *unexpected] if not key.startswith("head.")]
+    if strange:
+        raise WeightsError(f"the weights of {name} are of another network: {', '.join(strange[:4])} do not match")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets import DATASETS, FaceSet
+from mien.datasets import DATASETS
+from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import DataError
 from mien.metrics.evaluation import Evaluation
 from mien.pipeline.model import Model
@@ -53,5 +54,5 @@ def _on(name: str, labels: tuple[str, ...], wanted: tuple[str, ...], truth: np.n
 
 def load_split(dataset: str, data: Path, split: str) -> FaceSet:
     """One split of a data set, or all of it where `split` is `all`."""
-    faces = DATASETS.create(dataset, root=data)
-    return faces if split == "all" else faces.part(split)
+    index = DATASETS.create(dataset, root=data)
+    return load_faces(index if split == "all" else index.part(split))

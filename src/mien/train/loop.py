@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.datasets import DATASETS, FaceSet
+from mien.datasets import DATASETS
+from mien.datasets.faces import FaceSet, load_faces
+from mien.errors import RecipeError
 from mien.losses import LOSSES
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS, Output
-from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state
+from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
 from mien.train.recipe import Recipe
 
 
@@ -31,6 +33,25 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def build_model(recipe: Recipe, classes: int) -> nn.Module:
     return MODELS.create(recipe.model, classes=classes)
+
+
+def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Weight decay goes to weights, not to biases and norms.
+
+    Raises:
+        RecipeError: an unknown kind of optimiser.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    o = recipe.optimiser
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": o.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if o.kind == "sgd":
+        return torch.optim.SGD(groups, lr=o.lr, momentum=o.momentum, nesterov=True)
+    if o.kind == "adamw":
+        return torch.optim.AdamW(groups, lr=o.lr)
+    raise RecipeError(f"{recipe.name}: optimiser kind {o.kind!r} is unknown; use sgd or adamw")
 
 
 def soft_targets(faces: FaceSet, recipe: Recipe) -> np.ndarray:
@@ -104,7 +125,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        faces = DATASETS.create(recipe.dataset, root=data)
+        faces = load_faces(DATASETS.create(recipe.dataset, root=data))
         self.labels = faces.labels
         self.train, self.val = faces.part("train"), faces.part("val")
         targets = soft_targets(self.train, recipe)
@@ -116,13 +137,11 @@ class Trainer:
         self._blend_teachers()
         self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
         if recipe.init:
-            self.model.load_state_dict(last_weights(self.folder.parent / recipe.init))
+            start_from(self.model, last_weights(self.folder.parent / recipe.init), recipe.init)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not name.startswith(recipe.frozen) if recipe.frozen else True)
         self.ema = copy.deepcopy(self.model).eval()
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        rest = [p for p in self.model.parameters() if p.ndim <= 1]
-        o = recipe.optimiser
-        groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.SGD(groups, lr=o.lr, momentum=o.momentum, nesterov=True)
+        self.optimiser = build_optimiser(self.model, recipe)
         self.loss = LOSSES.create(
             "soft-cross-entropy", prior=self.prior.tolist(), tau=recipe.tau, smoothing=recipe.smoothing
         ).to(device)

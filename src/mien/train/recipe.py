@@ -19,13 +19,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Optimiser:
-    """SGD with Nesterov momentum, one warm-up and a cosine to zero.
+    """One warm-up and a cosine to zero.
 
     Attributes:
+        kind: `sgd` (with Nesterov momentum) or `adamw`.
         lr: peak learning rate for a batch of 128; scaled linearly with the batch.
         ema: decay per step of the averaged weights, which are the ones evaluated and kept.
     """
 
+    kind: str = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -65,7 +67,9 @@ class Recipe:
         balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
         tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
         smoothing: label smoothing.
-        init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty.
+        init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty. A head
+            of another size starts anew.
+        frozen: parameters whose names begin so are not trained.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Recipe:
     tau: float = 0.0
     smoothing: float = 0.0
     init: str = ""
+    frozen: tuple[str, ...] = ()
     optimiser: Optimiser = field(default_factory=Optimiser)
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
