@@ -112,6 +112,6 @@ def test_pictures_say_what_is_wrong(tmp_path: Path) -> None:
 def test_faces_are_read_to_one_size(fakes: dict[str, Path]) -> None:
     faces = load_faces(DATASETS.create("rafdb", root=fakes["rafdb"]), 48)
     assert faces.pixels.shape[1:] == (48, 48, 3)
+    sound = Index(("a",), np.ones((1, 1)), np.zeros(1, int), np.zeros(1), np.full(1, ""), {"audio": Arrays([1])})
     with pytest.raises(DataError, match="no stills"):
-        none = np.full(1, "")
-        load_faces(Index(("a",), np.ones((1, 1)), np.zeros(1, int), np.zeros(1), none, {"audio": Arrays([1])}))
+        load_faces(sound)

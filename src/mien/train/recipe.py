@@ -67,8 +67,8 @@ class Recipe:
         balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
         tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
         smoothing: label smoothing.
-        init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty. A head
-            of another size starts anew.
+        init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty.
+            A head of another size starts anew.
         frozen: parameters whose names begin so are not trained.
     """
 
