@@ -17,7 +17,8 @@ from mien.datasets.fer2013 import ferplus, same_pixels_as  # noqa: E402
 from mien.errors import RecipeError, WeightsError  # noqa: E402
 from mien.losses import LOSSES  # noqa: E402
 from mien.models import MODELS  # noqa: E402
-from mien.train.loop import Trainer, learning_rate, sampling, side_at, soft_targets  # noqa: E402
+from mien.train.loop import Trainer, learning_rate, side_at  # noqa: E402
+from mien.train.prepare import sampling, soft_targets  # noqa: E402
 from mien.train.recipe import Recipe, load_recipe, recipes  # noqa: E402
 
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.losses import LOSSES
+from mien.models import Output
 
 
 @LOSSES.register("soft-cross-entropy", paper="Menon et al., Long-tail learning via logit adjustment, ICLR 2021")
@@ -34,7 +35,9 @@ class SoftCrossEntropy(nn.Module):
         log_prior = torch.zeros(1) if prior is None else torch.log(torch.tensor(list(prior)).clamp_min(1e-6))
         self.register_buffer("log_prior", log_prior)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, output: Output | Tensor, targets: Tensor) -> Tensor:
+        """Loss of an output, or of logits [N, K], with targets [N, K]."""
+        logits = output if isinstance(output, Tensor) else output.logits
         if self.smoothing:
             targets = targets * (1 - self.smoothing) + self.smoothing / targets.shape[1]
         scores = torch.log_softmax(logits.float() + self.tau * self.log_prior, 1)

@@ -18,7 +18,10 @@ from mien.models import MODELS
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint so that an interruption leaves the old one."""
     scratch = path.with_suffix(".part")
-    torch.save(state, scratch)
+    with open(scratch, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(scratch, path)
 
 
@@ -37,6 +40,10 @@ def load_state(path: Path) -> dict[str, Any] | None:
     return state
 
 
+def _create(state: dict[str, Any]) -> nn.Module:
+    return MODELS.create(state["model"], classes=state["classes"], **state.get("arguments", {}))
+
+
 def load_network(run: Path, device: torch.device) -> nn.Module:
     """The best network of a finished run, in evaluation mode.
 
@@ -46,7 +53,7 @@ def load_network(run: Path, device: torch.device) -> nn.Module:
     state = load_state(Path(run) / "best.pt")
     if state is None:
         raise WeightsError(f"{run}/best.pt is missing; train that run first")
-    model = MODELS.create(state["model"], classes=state["classes"])
+    model = _create(state)
     model.load_state_dict(state["state"])
     model.to(device)
     return channels_last(model).eval()
@@ -73,7 +80,7 @@ def average_runs(runs: Sequence[Path]) -> tuple[nn.Module, dict[str, Any]]:
         name: torch.stack([state["state"][name].float() for state in states]).mean(0).to(value.dtype)
         for name, value in states[-1]["state"].items()
     }
-    model = MODELS.create(states[-1]["model"], classes=states[-1]["classes"])
+    model = _create(states[-1])
     model.load_state_dict(weights)
     prior = np.exp(np.mean([state["tau"] * np.log(np.maximum(state["prior"], 1e-6)) for state in states], 0))
     return model.eval(), {**states[-1], "adjustment": prior.tolist()}

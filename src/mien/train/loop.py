@@ -14,14 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.datasets import DATASETS
-from mien.datasets.faces import FaceSet, load_faces
+from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.losses import LOSSES
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS, Output
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
+from mien.train.distributed import Team
+from mien.train.prepare import fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
+from mien.train.views import predict, to_tensor
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -32,72 +34,57 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def build_model(recipe: Recipe, classes: int) -> nn.Module:
-    return MODELS.create(recipe.model, classes=classes)
+    colour = {"channels": 3} if recipe.colour else {}
+    return MODELS.create(recipe.model, classes=classes, **colour, **recipe.arguments)
 
 
-def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def build_losses(recipe: Recipe, classes: int, prior: np.ndarray) -> nn.ModuleList:
+    """The terms of the loss, each called with (output, targets).
+
+    Raises:
+        RecipeError: a term does not take the arguments given.
+    """
+    terms = nn.ModuleList()
+    for term in recipe.loss:
+        arguments = dict(term.arguments)
+        if term.name == "soft-cross-entropy":
+            arguments = {"prior": prior.tolist(), "tau": recipe.tau, "smoothing": recipe.smoothing, **arguments}
+        if "classes" in LOSSES.facts(term.name).get("needs", ()):
+            arguments.setdefault("classes", classes)
+        try:
+            terms.append(LOSSES.create(term.name, **arguments))
+        except TypeError as error:
+            raise RecipeError(f"{recipe.name}: loss {term.name!r}: {error}") from error
+    return terms
+
+
+def build_optimiser(parts: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
     """Weight decay goes to weights, not to biases and norms.
 
     Raises:
         RecipeError: an unknown kind of optimiser.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = [p for part in parts for p in part.parameters() if p.requires_grad]
     o = recipe.optimiser
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": o.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if o.kind == "sgd":
-        return torch.optim.SGD(groups, lr=o.lr, momentum=o.momentum, nesterov=True)
+        return torch.optim.SGD(groups, lr=o.lr, momentum=o.momentum, nesterov=o.momentum > 0)
     if o.kind == "adamw":
         return torch.optim.AdamW(groups, lr=o.lr)
-    raise RecipeError(f"{recipe.name}: optimiser kind {o.kind!r} is unknown; use sgd or adamw")
+    if o.kind == "adam":
+        return torch.optim.Adam(groups, lr=o.lr)
+    raise RecipeError(f"{recipe.name}: optimiser kind {o.kind!r} is unknown; use sgd, adam or adamw")
 
 
-def soft_targets(faces: FaceSet, recipe: Recipe) -> np.ndarray:
-    """Training targets [N, K]: the votes, joined by FER2013's own label as `second_opinion` further votes."""
-    targets = faces.targets
-    if recipe.least_votes > 1 and "votes" in faces.extra:
-        votes = faces.extra["votes"]
-        kept = np.where(votes >= recipe.least_votes, votes, 0)
-        # a face on which no two taggers agree keeps all its votes
-        kept = np.where(kept.sum(1, keepdims=True) > 0, kept, votes)
-        targets = kept / kept.sum(1, keepdims=True)
-    if recipe.second_opinion and "fer2013" in faces.extra:
-        other = np.eye(len(faces.labels), dtype=np.float32)[faces.extra["fer2013"]]
-        targets = (10 * targets + recipe.second_opinion * other) / (10 + recipe.second_opinion)
-    return targets.astype(np.float32)
-
-
-def sampling(targets: np.ndarray, balance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of each row when drawing [N], and the frequency of each class among the rows drawn [K]."""
-    prior = targets.mean(0)
-    weight = targets @ (np.maximum(prior, 1e-6) ** -balance)
-    weight = weight / weight.sum()
-    return weight, weight @ targets
-
-
-@torch.no_grad()
-def predict(
-    model: nn.Module, pixels: np.ndarray, device: torch.device, *, mirror: bool = False, batch: int = 256
-) -> np.ndarray:
-    """Logits [N, K] of grey faces uint8 [N, S, S]; with `mirror`, the mean with the mirrored faces' logits."""
-    model.eval()
-    parts = []
-    for start in range(0, len(pixels), batch):
-        x = torch.from_numpy(pixels[start : start + batch]).to(device)[:, None].float() / 255
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = model(x).logits.float()
-            if mirror:
-                logits = (logits + model(x.flip(3)).logits.float()) / 2
-        parts.append(logits.cpu().numpy())
-    return np.concatenate(parts)
-
-
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Linear warm-up, then a cosine to zero."""
+def learning_rate(step: int, steps: int, warmup: int, peak: float, schedule: str = "cosine") -> float:
+    """Linear warm-up, then a cosine to zero or, with `constant`, no change."""
     if step < warmup:
         return peak * (step + 1) / warmup
+    if schedule == "constant":
+        return peak
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
@@ -118,16 +105,33 @@ def _average(ema: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 class Trainer:
-    """Holds one run; `run()` trains from the start or from the last checkpoint."""
+    """Holds one run; `run()` trains from the start or from the last checkpoint.
 
-    def __init__(self, recipe: Recipe, data: Path, folder: Path, device: torch.device) -> None:
+    Args:
+        data: folder of the data set, or faces already read.
+        rows: (train, val) row numbers of those faces; by default the official splits.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path | FaceSet,
+        folder: Path,
+        device: torch.device,
+        *,
+        rows: tuple[np.ndarray, np.ndarray] | None = None,
+        team: Team | None = None,
+    ) -> None:
         self.recipe, self.folder, self.device = recipe, Path(folder), device
+        self.team = team or Team()
         self.folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(recipe.seed)
-        self.generator = torch.Generator().manual_seed(recipe.seed)
-        faces = load_faces(DATASETS.create(recipe.dataset, root=data))
+        self.generator = torch.Generator()
+        self._seed(0)
+        faces = data if isinstance(data, FaceSet) else read_faces(recipe, data)
+        self.fingerprint = fingerprint(faces)
         self.labels = faces.labels
-        self.train, self.val = faces.part("train"), faces.part("val")
+        train, self.val = (faces[r] for r in rows) if rows else (faces.part("train"), faces.part("val"))
+        self.train = trainable(train, recipe)
         targets = soft_targets(self.train, recipe)
         weight, self.prior = sampling(targets, recipe.balance)
         self.weight = torch.from_numpy(weight)
@@ -138,23 +142,31 @@ class Trainer:
         self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
         if recipe.init:
             start_from(self.model, last_weights(self.folder.parent / recipe.init), recipe.init)
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(not name.startswith(recipe.frozen) if recipe.frozen else True)
+        if recipe.frozen:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(not name.startswith(recipe.frozen))
+        self.team.agree(self.model)
         self.ema = copy.deepcopy(self.model).eval()
-        self.optimiser = build_optimiser(self.model, recipe)
-        self.loss = LOSSES.create(
-            "soft-cross-entropy", prior=self.prior.tolist(), tau=recipe.tau, smoothing=recipe.smoothing
-        ).to(device)
+        self.losses = build_losses(recipe, len(faces.labels), self.prior).to(device)
+        self.team.agree(self.losses)
+        self.optimiser = build_optimiser([self.model, self.losses], recipe)
         self.epoch = 0
         self.best = -1.0
         self.history: list[dict[str, Any]] = []
+
+    def _seed(self, epoch: int) -> None:
+        """Chance of an epoch depends on seed, epoch and process only, so that a resumed run draws the same."""
+        number = (self.recipe.seed * 1_000_003 + epoch) * 1_009
+        torch.manual_seed(number)
+        self.order = torch.Generator().manual_seed(number)
+        self.generator.manual_seed(number + self.team.rank)
 
     def _blend_teachers(self) -> None:
         """Ask the teachers once about every training face, unless they are asked about each view."""
         d = self.recipe.distill
         if not self.teachers or d.per_view:
             return
-        logits = [predict(t, self.train.pixels, self.device, mirror=True) for t in self.teachers]
+        logits = [predict(t, self.train.pixels, self.device, views="mirror") for t in self.teachers]
         taught = torch.stack([self._taught(torch.from_numpy(z)) for z in logits]).mean(0)
         self.targets = (1 - d.weight) * self.targets + d.weight * taught
 
@@ -167,10 +179,12 @@ class Trainer:
         state = load_state(self.folder / "last.pt")
         if state is None:
             return
+        if state.get("fingerprint", self.fingerprint) != self.fingerprint:
+            raise RecipeError(f"{self.folder} was trained on other data; name another folder of runs, or delete it")
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
+        self.losses.load_state_dict(state.get("losses", self.losses.state_dict()))
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
 
     def run(self, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -179,43 +193,59 @@ class Trainer:
         last = min(self.recipe.stop or self.recipe.epochs, self.recipe.epochs)
         while self.epoch < last:
             start = time.perf_counter()
+            self._seed(self.epoch + 1)
             loss = self._train_epoch()
             self.epoch += 1
             line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4)}
-            if self.epoch % 2 == 0 or self.epoch == last:
-                line |= self._validate()
-            line["seconds"] = round(time.perf_counter() - start, 1)
-            self.history.append(line)
-            self._save()
-            say(json.dumps(line))
+            if self.team.leads:
+                if len(self.val) and (self.epoch % 2 == 0 or self.epoch == last):
+                    line |= self._validate()
+                line["seconds"] = round(time.perf_counter() - start, 1)
+                self.history.append(line)
+                self._save(self.epoch == last)
+                say(json.dumps(line))
+            self.team.wait()
         return self.history[-1] if self.history else {}
 
     def _train_epoch(self) -> float:
         r, total = self.recipe, 0.0
-        rows = torch.multinomial(self.weight, len(self.weight), replacement=r.balance > 0, generator=self.generator)
+        rows = torch.multinomial(self.weight, len(self.weight), replacement=r.balance > 0, generator=self.order)
         batches = torch.split(rows, r.batch)[: len(rows) // r.batch] or (rows,)
         side = side_at(self.epoch, r.epochs, r.size)
         warmup = int(r.optimiser.warmup_epochs * len(batches))
         peak = r.optimiser.lr * r.batch / 128
         self.model.train()
+        self.losses.train()
         for index, batch in enumerate(batches):
             step = self.epoch * len(batches) + index
             for group in self.optimiser.param_groups:
-                group["lr"] = learning_rate(step, r.epochs * len(batches), warmup, peak)
-            x = self.pixels[batch].to(self.device)[:, None].float() / 255
-            x = r.augment(x, side, self.generator)
-            x, (targets,) = r.augment.mix(x, [self.targets[batch].to(self.device)], self.generator)
-            targets = self._per_view(x, targets)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                output: Output = self.model(x.contiguous(memory_format=torch.channels_last))
-            value = self.loss(output.logits, targets)
-            self.optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-            self.optimiser.step()
+                group["lr"] = learning_rate(step, r.epochs * len(batches), warmup, peak, r.optimiser.schedule)
+            total += self._step(self.team.share(batch), side) / len(batches)
             _average(self.ema, self.model, min(r.optimiser.ema, (step + 1) / (step + 10)))
-            total += float(value.detach()) / len(batches)
         return total
+
+    def _step(self, batch: Tensor, side: int) -> float:
+        """One step on these rows; returns their loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        value = self.loss_of(batch, side)
+        value.backward()  # type: ignore[no-untyped-call]
+        trained = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.team.average_gradients(trained)
+        nn.utils.clip_grad_norm_(trained, 5.0)
+        self.optimiser.step()
+        return float(value.detach())
+
+    def loss_of(self, batch: Tensor, side: int) -> Tensor:
+        """The loss of these training rows, augmented, as a tensor to be differentiated."""
+        r = self.recipe
+        x = to_tensor(self.pixels[batch].to(self.device))
+        x = r.augment(x, side, self.generator)
+        x, (targets,) = r.augment.mix(x, [self.targets[batch].to(self.device)], self.generator)
+        targets = self._per_view(x, targets)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=r.optimiser.half):
+            output: Output = self.model(x.contiguous(memory_format=torch.channels_last))
+        terms = [term.weight * loss(output, targets) for term, loss in zip(r.loss, self.losses, strict=True)]
+        return torch.stack(terms).sum()
 
     @torch.no_grad()
     def _per_view(self, x: Tensor, targets: Tensor) -> Tensor:
@@ -232,28 +262,32 @@ class Trainer:
         log_prior = np.log(np.maximum(self.prior, 1e-6))
         best = {"selected": -1.0}
         # the share of the prior that is put back trades accuracy for recall of rare classes
-        for share in np.linspace(0, 1, 11):
+        for share in np.linspace(0, 1, 11) if self.recipe.tau else (1.0,):
             matrix = confusion(
                 faces.majority, (logits + share * self.recipe.tau * log_prior).argmax(1), len(self.labels)
             )
             now = {"val_accuracy": round(accuracy(matrix), 4), "val_uar": round(uar(matrix), 4)}
-            score = (now["val_accuracy"] + now["val_uar"]) / 2
+            score = now["val_accuracy"] if self.recipe.select == "accuracy" else sum(now.values()) / 2
             if score > best["selected"]:
                 best = {**now, "prior_share": round(float(share), 2), "selected": round(score, 4)}
         return best
 
-    def _save(self) -> None:
+    def _save(self, last: bool) -> None:
         line = self.history[-1]
         facts = {"model": self.recipe.model, "classes": len(self.labels), "labels": list(self.labels)}
-        if line.get("selected", -1.0) > self.best:
-            self.best = line["selected"]
+        keep_last = last and (self.recipe.select == "last" or not len(self.val))
+        chosen = self.recipe.select != "last" and line.get("selected", -1.0) > self.best
+        if chosen or keep_last:
+            self.best = line.get("selected", self.best)
             facts |= {"prior": self.prior.tolist(), "tau": self.recipe.tau, "line": line}
+            facts |= {"arguments": {**({"channels": 3} if self.recipe.colour else {}), **self.recipe.arguments}}
             save_state(self.folder / "best.pt", {**facts, "state": self.ema.state_dict()})
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
+            "losses": self.losses.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
+            "fingerprint": self.fingerprint,
             "epoch": self.epoch,
             "best": self.best,
             "history": self.history,

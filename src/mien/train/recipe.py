@@ -19,20 +19,54 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Optimiser:
-    """One warm-up and a cosine to zero.
+    """How the weights are stepped.
 
     Attributes:
-        kind: `sgd` (with Nesterov momentum) or `adamw`.
+        kind: `sgd` (with Nesterov momentum), `adam` or `adamw`.
+        schedule: after the warm-up, a `cosine` to zero or `constant`.
+        half: 16-bit brain floats where they are safe (autocast).
         lr: peak learning rate for a batch of 128; scaled linearly with the batch.
         ema: decay per step of the averaged weights, which are the ones evaluated and kept.
     """
 
     kind: str = "sgd"
+    schedule: str = "cosine"
+    half: bool = True
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 1.0
     ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the loss.
+
+    Attributes:
+        name: of a registered loss.
+        weight: its factor in the sum.
+        arguments: passed to its constructor.
+    """
+
+    name: str
+    weight: float = 1.0
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The figure that this run stands beside in the tables.
+
+    Attributes:
+        source: authors, year, table.
+        figure: accuracy in percent.
+        warning: why the figure may not be comparable, if it may not.
+    """
+
+    source: str = ""
+    figure: float = 0.0
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,16 +91,25 @@ class Recipe:
     Attributes:
         name: of the run and of the weights it makes.
         model: name of a registered network.
+        arguments: passed to the network's constructor.
         dataset: name of a registered data set.
+        protocol: `official` split, `kfold` by person, or `loso` (leave one subject out).
+        folds: of `kfold`.
+        colour: train on RGB instead of grey.
         epochs: passes over the training split that the learning rate's cosine spans.
         stop: leave off after this many epochs; 0 runs all.
         batch: faces per step.
         size: side of the training faces, pixels: at the start and in the last third, growing linearly between.
+        labels: train on `votes` where the data set has them, or on the `majority` only.
+        select: keep the weights of the epoch with the best validation `balanced` (mean of accuracy and UAR) or
+            `accuracy`, or of the `last` one. Folds without validation rows always keep the last.
+        views: test-time views whose logits are averaged: `one`, `mirror`, or `ten` (five crops, mirrored too).
         least_votes: votes of fewer taggers than this are taken for slips and left out (2 in Barsoum et al.).
         second_opinion: how many votes FER2013's own label adds to the ten FER+ votes.
         balance: faces are drawn with a weight that grows with the rarity of their labels to this power, in [0, 1].
         tau: strength of the logit adjustment for rare classes (`soft-cross-entropy`).
-        smoothing: label smoothing.
+        smoothing: label smoothing (`soft-cross-entropy`).
+        loss: terms of the loss; by default `soft-cross-entropy` alone, which takes `tau` and `smoothing` from here.
         init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty.
             A head of another size starts anew.
         frozen: parameters whose names begin so are not trained.
@@ -74,12 +117,19 @@ class Recipe:
 
     name: str
     model: str
+    arguments: dict[str, Any] = field(default_factory=dict)
     dataset: str = "ferplus"
+    protocol: str = "official"
+    folds: int = 10
+    colour: bool = False
     seed: int = 1
     epochs: int = 40
     stop: int = 0
     batch: int = 128
     size: tuple[int, ...] = (48, 48)
+    labels: str = "votes"
+    select: str = "balanced"
+    views: str = "one"
     least_votes: int = 1
     second_opinion: float = 0.0
     balance: float = 0.0
@@ -87,9 +137,24 @@ class Recipe:
     smoothing: float = 0.0
     init: str = ""
     frozen: tuple[str, ...] = ()
+    loss: tuple[Term, ...] = (Term("soft-cross-entropy"),)
     optimiser: Optimiser = field(default_factory=Optimiser)
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
+    paper: Paper = field(default_factory=Paper)
+
+    def __post_init__(self) -> None:
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise RecipeError(f"{self.name}: {key} = {getattr(self, key)!r}; choose one of {', '.join(allowed)}")
+
+
+CHOICES = {
+    "protocol": ("official", "kfold", "loso"),
+    "labels": ("votes", "majority"),
+    "select": ("balanced", "accuracy", "last"),
+    "views": ("one", "mirror", "ten"),
+}
 
 
 def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
@@ -116,7 +181,13 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(expected)
     if origin is tuple and isinstance(value, list):
         inner = typing.get_args(expected)[0]
+        if dataclasses.is_dataclass(inner):
+            if not all(isinstance(item, dict) for item in value):
+                raise RecipeError(f"{where} must be tables [[{where.split(': ')[-1]}]]")
+            return tuple(_build(typing.cast(type, inner), item, where) for item in value)
         return tuple(_convert(inner, item, where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return value
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if origin is None and type(value) is expected:

@@ -1,0 +1,95 @@
+"""What a recipe trains on: faces, targets, how often each is drawn, and a fingerprint of the data."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.datasets import DATASETS, Index
+from mien.datasets.faces import FaceSet, load_faces
+from mien.errors import DataError, RecipeError
+from mien.train.recipe import Recipe
+
+
+def find_index(dataset: str, root: Path) -> Index:
+    """The data set in `root` itself or in one of the folders directly below it.
+
+    Raises:
+        DataError: it is in none of them.
+    """
+    try:
+        return DATASETS.create(dataset, root=root)
+    except DataError as error:
+        for folder in sorted(path for path in Path(root).glob("*") if path.is_dir()):
+            try:
+                return DATASETS.create(dataset, root=folder)
+            except DataError:
+                continue
+        raise error
+
+
+def read_faces(recipe: Recipe, root: Path) -> FaceSet:
+    """All faces of a recipe's data set, of the recipe's size, grey unless it wants colour."""
+    faces = load_faces(find_index(recipe.dataset, root), recipe.size[-1])
+    return replace(faces, pixels=in_colour(faces.pixels) if recipe.colour else in_grey(faces.pixels))
+
+
+def in_grey(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W] of grey or RGB faces, by the weights of ITU-R BT.601."""
+    if pixels.ndim == 3:
+        return pixels
+    return np.asarray(pixels @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
+
+
+def in_colour(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W, 3] of grey or RGB faces."""
+    return pixels if pixels.ndim == 4 else np.repeat(pixels[..., None], 3, 3)
+
+
+def soft_targets(faces: FaceSet, recipe: Recipe) -> np.ndarray:
+    """Training targets [N, K]: the votes, joined by FER2013's own label as `second_opinion` further votes."""
+    targets = faces.targets
+    if recipe.labels == "majority":
+        return np.asarray(np.eye(len(faces.labels), dtype=np.float32)[faces.majority])
+    if recipe.least_votes > 1 and "votes" in faces.extra:
+        votes = faces.extra["votes"]
+        kept = np.where(votes >= recipe.least_votes, votes, 0)
+        # a face on which no two taggers agree keeps all its votes
+        kept = np.where(kept.sum(1, keepdims=True) > 0, kept, votes)
+        targets = kept / kept.sum(1, keepdims=True)
+    if recipe.second_opinion and "fer2013" in faces.extra:
+        other = np.eye(len(faces.labels), dtype=np.float32)[faces.extra["fer2013"]]
+        targets = (10 * targets + recipe.second_opinion * other) / (10 + recipe.second_opinion)
+    return targets.astype(np.float32)
+
+
+def trainable(faces: FaceSet, recipe: Recipe) -> FaceSet:
+    """The faces that have something to learn from.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    rows = faces.majority >= 0 if recipe.labels == "majority" else faces.targets.sum(1) > 0
+    if not rows.any():
+        raise RecipeError(f"{recipe.name}: no labelled face to train on")
+    return faces if rows.all() else faces[rows]
+
+
+def sampling(targets: np.ndarray, balance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of each row when drawing [N], and the frequency of each class among the rows drawn [K]."""
+    prior = targets.mean(0)
+    weight = targets @ (np.maximum(prior, 1e-6) ** -balance)
+    weight = weight / weight.sum()
+    return weight, weight @ targets
+
+
+def fingerprint(faces: FaceSet) -> str:
+    """SHA-256 of pixels, targets and split: equal strings mean that two runs saw the same data."""
+    digest = hashlib.sha256()
+    for array in (faces.pixels, faces.targets, faces.majority, faces.split):
+        digest.update(str((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

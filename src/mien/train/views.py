@@ -1,0 +1,52 @@
+"""Scoring faces with a network, from one or several views of each."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def to_tensor(pixels: Tensor) -> Tensor:
+    """uint8 [N, H, W] or [N, H, W, 3] to float32 [N, C, H, W] in [0, 1]."""
+    x = pixels.float() / 255
+    return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
+
+
+def ten_crops(x: Tensor, share: float = 0.9) -> list[Tensor]:
+    """The four corners and the middle of faces [N, C, S, S], enlarged back to S, and their mirror images.
+
+    Paper: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep CNNs", NeurIPS 2012, section 4.1.
+    """
+    side = x.shape[-1]
+    cut = round(side * share)
+    places = [(0, 0), (0, side - cut), (side - cut, 0), (side - cut, side - cut), ((side - cut) // 2,) * 2]
+    crops = [
+        nn.functional.interpolate(
+            x[:, :, top : top + cut, left : left + cut], (side, side), mode="bilinear", align_corners=False
+        )
+        for top, left in places
+    ]
+    return [*crops, *(crop.flip(3) for crop in crops)]
+
+
+def views_of(x: Tensor, views: str) -> list[Tensor]:
+    """The test-time views of faces [N, C, S, S]: `one`, `mirror` or `ten`."""
+    if views == "ten":
+        return ten_crops(x)
+    return [x, x.flip(3)] if views == "mirror" else [x]
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, pixels: np.ndarray, device: torch.device, *, views: str = "one", batch: int = 256
+) -> np.ndarray:
+    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3]: the mean over the views."""
+    model.eval()
+    parts = []
+    for start in range(0, len(pixels), batch):
+        x = to_tensor(torch.from_numpy(pixels[start : start + batch]).to(device))
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = torch.stack([model(view).logits.float() for view in views_of(x, views)]).mean(0)
+        parts.append(logits.cpu().numpy())
+    return np.concatenate(parts)
