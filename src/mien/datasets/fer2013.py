@@ -2,9 +2,12 @@
 
 Paper: Goodfellow et al., "Challenges in representation learning", ICONIP 2013; Barsoum et al., "Training deep networks
     for facial expression recognition with crowd-sourced label distribution", ICMI 2016.
-Layout: `fer2013.csv` (emotion, pixels, Usage) and, for FER+, `fer2013new.csv` (Usage, Image name, ten vote columns).
+Layout: `fer2013.csv` (emotion, pixels, Usage) or `icml_face_data.csv` (the same rows; column names begin with a space)
+    and, for FER+, `fer2013new.csv` (Usage, Image name, ten vote columns). Folders of pictures are `fer2013-folders`
+    and `ferplus-folders`.
 Labels: FER2013 0 angry 1 disgust 2 fear 3 happy 4 sad 5 surprise 6 neutral; FER+ ten taggers over eight expressions,
-    `unknown` and `NF` (not a face).
+    `unknown` and `NF` (not a face). Four rules make labels of the votes: `ferplus` (the plain majority) and the three
+    of FER+'s own code (see `paper_targets`).
 Licence: none stated for the pictures (ICML 2013 challenge, from a web search); the FER+ votes are MIT.
 """
 
@@ -13,7 +16,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import os
+import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,45 +29,75 @@ from mien.errors import DataError
 from mien.labels import BASIC7, FERPLUS8
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
+FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
 FER2013_ORDER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+PLUS_LICENCE = "votes MIT; none stated for the pictures"
+COLUMNS = [VOTES.index(name) for name in FERPLUS8]
+EXPRESSIONS = len(FERPLUS8)
+DIGITS = tuple("0123456")
+
+Rule = Literal["majority", "probability", "multilabel"]
+
+
+def _read_rows(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    pixels, emotion, usage = [], [], []
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        header = [name.strip() for name in next(lines, [])]
+        if not {"emotion", "pixels", "Usage"} <= set(header):
+            raise DataError(
+                f"{path}: expected the columns emotion, pixels and Usage, found {', '.join(header) or 'none'}"
+            )
+        columns = [header.index(name) for name in ("emotion", "pixels", "Usage")]
+        for number, line in enumerate(lines, 2):
+            try:
+                label, face, use = (line[k] for k in columns)
+                pixels.append(np.array(face.split(), np.uint8).reshape(48, 48))
+                emotion.append(DIGITS.index(label.strip()))
+                usage.append(USAGES.index(use.strip()))
+            except (IndexError, ValueError, OverflowError) as error:
+                raise DataError(
+                    f"{path}, line {number}: expected emotion 0..6, 2304 pixels 0..255 and Usage: {error}"
+                ) from error
+    if not pixels:
+        raise DataError(f"{path} has no rows")
+    return np.stack(pixels), np.array(emotion, np.int64), np.array(usage, np.int64)
 
 
 def _read_faces(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    path = root / "fer2013.csv"
-    if not path.is_file():
-        raise DataError(f"{path} is missing; put Kaggle's fer2013.csv into {root}")
-    cache = root / f".fer2013-{path.stat().st_size}.npz"
-    if cache.is_file():
-        with np.load(cache) as arrays:
-            return arrays["pixels"], arrays["emotion"], arrays["usage"]
-    pixels, emotion, usage = [], [], []
-    with open(path, newline="") as file:
+    path = next((root / name for name in FILES if (root / name).is_file()), None)
+    if path is None:
+        raise DataError(f"{root / FILES[0]} is missing; put Kaggle's fer2013.csv or icml_face_data.csv into {root}")
+    cache = path.parent / f".fer2013-{path.stat().st_size}.npz"
+    # a damaged cache is written anew
+    with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile), np.load(cache) as arrays:
+        return arrays["pixels"], arrays["emotion"], arrays["usage"]
+    pixels, emotion, usage = _read_rows(path)
+    with contextlib.suppress(OSError):  # a read-only folder only costs the next run its ten seconds
+        part = cache.with_name(f"{cache.stem}-{os.getpid()}.npz")
+        np.savez(part, pixels=pixels, emotion=emotion, usage=usage)
+        os.replace(part, cache)
+    return pixels, emotion, usage
+
+
+def _read_votes(root: Path, split: np.ndarray) -> np.ndarray:
+    path = next((p for p in (root / "fer2013new.csv", root / "fer2013" / "fer2013new.csv") if p.is_file()), None)
+    if path is None:
+        raise DataError(f"{root / 'fer2013new.csv'} is missing; put FER+'s fer2013new.csv beside fer2013.csv")
+    votes, usage = [], []
+    with open(path, newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             try:
-                face = np.array(row["pixels"].split(), np.uint8).reshape(48, 48)
-                emotion.append(int(row["emotion"]))
+                votes.append([int(row[name]) for name in VOTES])
                 usage.append(USAGES.index(row["Usage"]))
-            except (KeyError, ValueError) as error:
-                raise DataError(f"{path}, line {number}: expected emotion, 2304 pixels and Usage: {error}") from error
-            pixels.append(face)
-    if not pixels:
-        raise DataError(f"{path} has no rows")
-    arrays3 = np.stack(pixels), np.array(emotion, np.int64), np.array(usage, np.int64)
-    with contextlib.suppress(OSError):  # a read-only folder only costs the next run its ten seconds
-        np.savez(cache, pixels=arrays3[0], emotion=arrays3[1], usage=arrays3[2])
-    return arrays3
-
-
-def _read_votes(root: Path, rows: int) -> np.ndarray:
-    path = root / "fer2013new.csv"
-    if not path.is_file():
-        raise DataError(f"{path} is missing; put FER+'s fer2013new.csv beside fer2013.csv")
-    with open(path, newline="") as file:
-        votes = np.array([[int(row[name]) for name in VOTES] for row in csv.DictReader(file)], np.int64)
-    if len(votes) != rows:
-        raise DataError(f"{path} has {len(votes)} rows, fer2013.csv has {rows}; they must be of the same release")
-    return votes
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{path}, line {number}: expected Usage and ten counts, {', '.join(VOTES)}") from error
+    if len(votes) != len(split):
+        raise DataError(f"{path} has {len(votes)} rows, fer2013.csv has {len(split)}; they must be of the same release")
+    if usage != split.tolist():
+        raise DataError(f"{path}: its Usage column differs from that of the faces; their rows must be in one order")
+    return np.array(votes, np.int64)
 
 
 def same_pixels_as(pixels: np.ndarray) -> np.ndarray:
@@ -69,6 +105,59 @@ def same_pixels_as(pixels: np.ndarray) -> np.ndarray:
     first: dict[bytes, int] = {}
     digests = (hashlib.md5(face.tobytes()).digest() for face in pixels)
     return np.array([first.setdefault(digest, row) for row, digest in enumerate(digests)])
+
+
+def vote_targets(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets [N, 8] (zeros without any vote for the eight), majority [N] and clean7 [N] of votes [N, 10]."""
+    counts = votes[:, COLUMNS].astype(np.float32)
+    to_index = np.array([FERPLUS8.index(name) if name in FERPLUS8 else -1 for name in VOTES])
+    majority = to_index[votes.argmax(1)]
+    clean7 = np.where((votes.max(1) > 5) & (majority != FERPLUS8.index("contempt")), majority, -1)
+    return counts / np.maximum(counts.sum(1), 1)[:, None], majority, clean7
+
+
+def _probable(votes: np.ndarray) -> np.ndarray:
+    """The leading expressions of one face's votes [10]; zeros where the face is left out."""
+    kept, rest, covered = np.zeros(len(votes)), votes.copy(), 0
+    while covered < 0.75 * votes.sum() and np.count_nonzero(kept) < 3:
+        level = rest.max()
+        tied = np.flatnonzero(rest == level)
+        faceless = tied[tied >= EXPRESSIONS]
+        kept[tied[tied < EXPRESSIONS]] = level
+        if len(faceless):
+            # `unknown` ends the search; where it leads, it is the face's label
+            kept[faceless[0]] = level if not kept.any() else 0
+            break
+        rest[tied] = 0
+        covered += level * len(tied)
+    doubtful = kept.sum() <= 0.5 * votes.sum() or np.count_nonzero(kept) > 3
+    return np.zeros(len(votes)) if doubtful else kept
+
+
+def paper_targets(votes: np.ndarray, rule: Rule) -> np.ndarray:
+    """Targets [N, 8] of votes [N, 10] by one of the rules of the FER+ paper's code; zeros where it drops the face.
+
+    All drop single votes first, and then the faces whose largest share is `unknown` or `NF`:
+    - `majority`: one label, which has more than half of the votes that are left; else dropped.
+    - `probability`: the expressions with most votes, at most three, until they hold three quarters of the votes;
+      dropped where they hold half or less. Also what the paper trains on with cross-entropy.
+    - `multilabel`: all with at least 30 % of the votes, shares kept; dropped where they hold half or less. The paper
+      gives all of them a target of 1: `targets > 0`.
+    """
+    votes = np.where(votes > 1, votes, 0)
+    kinds, place = np.unique(votes, axis=0, return_inverse=True)
+    total, top = kinds.sum(1), kinds.max(1)
+    if rule == "majority":
+        kept = np.eye(len(VOTES))[kinds.argmax(1)] * (2 * top > total)[:, None]
+    elif rule == "probability":
+        kept = np.array([_probable(row) for row in kinds]).reshape(kinds.shape)
+    else:
+        kept = np.where(kinds >= 0.3 * total[:, None], kinds, 0)
+        kept = kept * (2 * kept.sum(1) > total)[:, None]
+    kept = kept * (kept.argmax(1) < EXPRESSIONS)[:, None]
+    shares = kept[:, COLUMNS]
+    targets: np.ndarray = (shares / np.maximum(shares.sum(1), 1e-9)[:, None]).astype(np.float32)
+    return targets[place.reshape(-1)]
 
 
 @DATASETS.register(
@@ -89,9 +178,7 @@ def fer2013(root: Path) -> Index:
     return Index(BASIC7, targets, majority, usage, unknown, {"face": Arrays(pixels)}, extra)
 
 
-@DATASETS.register(
-    "ferplus", samples=35887, modalities=("face",), labels=FERPLUS8, licence="votes MIT; none stated for the pictures"
-)
+@DATASETS.register("ferplus", samples=35887, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
 def ferplus(root: Path) -> Index:
     """FER+ with eight expressions and soft votes; val is PublicTest, test is PrivateTest.
 
@@ -104,20 +191,41 @@ def ferplus(root: Path) -> Index:
         DataError: a file is missing or malformed.
     """
     base = fer2013(Path(root))
-    votes = _read_votes(Path(root), len(base))
-    columns = [VOTES.index(name) for name in FERPLUS8]
-    counts = votes[:, columns].astype(np.float32)
-    to_index = np.array([FERPLUS8.index(name) if name in FERPLUS8 else -1 for name in VOTES])
-    majority = to_index[votes.argmax(1)]
-    agreed = votes.max(1) > 5
-    clean7 = np.where(agreed & (majority != FERPLUS8.index("contempt")), majority, -1)
+    votes = _read_votes(Path(root), base.split)
+    targets, majority, clean7 = vote_targets(votes)
     original = np.array([FERPLUS8.index(name) for name in BASIC7])[base.majority]
     same = base.extra["same_pixels_as"]
-    extra = {"votes": votes[:, columns], "fer2013": original, "clean7": clean7, "same_pixels_as": same}
-    total = counts.sum(1)
-    keep = total > 0
-    targets = counts / np.maximum(total, 1)[:, None]
-    return Index(FERPLUS8, targets, majority, base.split, base.subject, base.media, extra)[keep]
+    extra = {"votes": votes[:, COLUMNS], "fer2013": original, "clean7": clean7, "same_pixels_as": same}
+    return Index(FERPLUS8, targets, majority, base.split, base.subject, base.media, extra)[targets.sum(1) > 0]
+
+
+def _by_rule(root: Path, rule: Rule) -> Index:
+    base = fer2013(Path(root))
+    votes = _read_votes(Path(root), base.split)
+    targets = paper_targets(votes, rule)
+    extra = {"votes": votes[:, COLUMNS], "same_pixels_as": base.extra["same_pixels_as"]}
+    # first maximum in the csv's column order, as in `ferplus`
+    ranked = targets[:, [FERPLUS8.index(name) for name in VOTES[:EXPRESSIONS]]].argmax(1)
+    majority = np.array([FERPLUS8.index(name) for name in VOTES[:EXPRESSIONS]])[ranked]
+    return Index(FERPLUS8, targets, majority, base.split, base.subject, base.media, extra)[targets.sum(1) > 0]
+
+
+@DATASETS.register("ferplus-majority", samples=31412, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
+def ferplus_majority(root: Path) -> Index:
+    """FER+ by the paper's majority rule: one label a face, faces without an absolute majority left out."""
+    return _by_rule(root, "majority")
+
+
+@DATASETS.register("ferplus-probability", samples=34966, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
+def ferplus_probability(root: Path) -> Index:
+    """FER+ by the paper's probability rule, which its cross-entropy training shares: up to three shares a face."""
+    return _by_rule(root, "probability")
+
+
+@DATASETS.register("ferplus-multilabel", samples=34615, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
+def ferplus_multilabel(root: Path) -> Index:
+    """FER+ by the paper's multi-label rule: every expression with 30 % of the votes."""
+    return _by_rule(root, "multilabel")
 
 
 def fake(root: Path, rows: int = 60, seed: int = 0) -> None:
@@ -140,4 +248,5 @@ def fake(root: Path, rows: int = 60, seed: int = 0) -> None:
             vote_rows.writerow([usage, f"fer{row:07d}.png", *count])
 
 
-FAKES["fer2013"] = FAKES["ferplus"] = fake
+for _name in ("fer2013", "ferplus", "ferplus-majority", "ferplus-probability", "ferplus-multilabel"):
+    FAKES[_name] = fake
