@@ -7,7 +7,7 @@ import sys
 import typer
 
 from mien import __version__
-from mien.cli import analyze, bench, doctor, evaluate, export, listing, train, weights
+from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, train, weights
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command("list")(listing.list_kind)
 app.command("show")(listing.show)
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
+app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)

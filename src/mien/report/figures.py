@@ -12,7 +12,8 @@ from mien.metrics import reliability
 from mien.metrics.evaluation import Evaluation
 
 
-def _axes(width: float, height: float) -> tuple[Any, Any]:
+def new_axes(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches at 160 dots each, and its axes; needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -25,7 +26,7 @@ def confusion_png(result: Evaluation, path: Path) -> None:
     """Row-normalised confusion matrix with counts."""
     matrix = result.matrix
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    figure, axes = _axes(6.4, 5.6)
+    figure, axes = new_axes(6.4, 5.6)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     places = range(len(result.labels))
     axes.set_xticks(places, result.labels, rotation=40, ha="right")
@@ -46,7 +47,7 @@ def reliability_png(result: Evaluation, path: Path) -> None:
     """Accuracy over the top score, with the share of faces in each bin."""
     table = reliability(result.scores, result.truth)
     used = table[table[:, 0] > 0]
-    figure, axes = _axes(5.2, 4.8)
+    figure, axes = new_axes(5.2, 4.8)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", label="perfect")
     axes.bar(
         (np.arange(len(table)) + 0.5) / len(table),
@@ -65,7 +66,7 @@ def reliability_png(result: Evaluation, path: Path) -> None:
 
 def curves_png(curves: Mapping[str, Sequence[tuple[float, float, float]]], path: Path) -> None:
     """Accuracy over the crop factor."""
-    figure, axes = _axes(6.4, 4.2)
+    figure, axes = new_axes(6.4, 4.2)
     for name, rows in curves.items():
         x, accuracy, _ = zip(*rows, strict=True)
         axes.plot(x, accuracy, marker="o", markersize=3, label=name)

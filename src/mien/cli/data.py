@@ -1,0 +1,120 @@
+"""`mien data`: look into a data set before training on it, or make a tiny fake one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Check a data set's folder, count what is in it, or write a tiny fake.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of a data set (`mien list datasets`).")]
+Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Its folder, in its authors' layout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("check")
+def check(name: Name, path: Folder, as_json: AsJson = False) -> None:
+    """Say what is missing or odd, without decoding anything; exit 1 where files are missing."""
+    from mien.datasets.survey import check as run
+    from mien.datasets.survey import open_index
+
+    index = open_index(name, path)
+    remarks = run(name, index)
+    if as_json:
+        rows = [{"grave": r.grave, "text": r.text} for r in remarks]
+        typer.echo(json.dumps({"name": name, "samples": len(index), "remarks": rows}, indent=1))
+    else:
+        typer.echo(f"{name}: {len(index):,} samples, {len(index.labels)} labels, {', '.join(index.media)}")
+        for remark in remarks:
+            typer.echo(f"  {'MISSING' if remark.grave else 'note'}: {remark.text}")
+        if not remarks:
+            typer.echo("  complete, as published")
+    if any(r.grave for r in remarks):
+        raise typer.Exit(1)
+
+
+@app.command("stats")
+def stats(
+    name: Name,
+    path: Folder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the contact sheets (PNG).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode everything: counts per split and label, copies within and across splits, broken and flat samples."""
+    from rich.progress import Progress
+
+    from mien.datasets.survey import counts, open_index, survey
+
+    index = open_index(name, path)
+    table = counts(index)
+    facts: dict[str, Any] = {"name": name, "samples": len(index), "counts": table, "media": {}}
+    with Progress(transient=True, disable=as_json) as bar:
+        for modality in index.media:
+            task = bar.add_task(modality, total=len(index))
+            found = survey(index, modality, lambda task=task: bar.advance(task))  # type: ignore[misc]
+            facts["media"][modality] = {
+                "broken": list(found.broken),
+                "flat": list(found.flat),
+                "shapes": dict(found.shapes),
+                "copies": found.copies(index),
+            }
+    if out is not None:
+        from mien.report.contact import contact_sheet
+
+        for modality in index.media:
+            if modality != "text":
+                contact_sheet(index, modality, out / f"{name}-{modality}.png")
+                facts.setdefault("sheets", []).append(str(out / f"{name}-{modality}.png"))
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        _print(facts)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    splits = list(facts["counts"])
+    table = Table("label", *splits, box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label in facts["counts"][splits[0]]:
+        numbers = [facts["counts"][split][label] for split in splits]
+        if label != "unlabelled" or any(numbers):
+            table.add_row(label, *(f"{number:,}" for number in numbers))
+    table.add_row("all", *(f"{sum(facts['counts'][split].values()):,}" for split in splits), style="bold")
+    console.print(f"[bold]{facts['name']}[/bold]: {facts['samples']:,} samples")
+    console.print(table)
+    for modality, found in facts["media"].items():
+        copies = found["copies"]
+        across = ", ".join(f"{n:,} between {where}" for where, n in copies["across"].items()) or "none across splits"
+        shapes = ", ".join(f"{shape} ({count:,})" for shape, count in found["shapes"].items())
+        console.print(
+            f"{modality}: {shapes}\n  copies: {copies['within']:,} within a split, {across}; "
+            f"{copies['other_label']:,} with another label than their first\n"
+            f"  {len(found['broken']):,} cannot be read, {len(found['flat']):,} are of one single value",
+            markup=False,
+            highlight=False,
+        )
+        for sentence in found["broken"][:5]:
+            console.print(f"    {sentence}", markup=False, highlight=False)
+    for sheet in facts.get("sheets", []):
+        console.print(f"contact sheet: {sheet}", markup=False, highlight=False)
+
+
+@app.command("fake")
+def fake(name: Name, path: Folder) -> None:
+    """Write a tiny tree of noise in the data set's own layout, to try things on."""
+    from mien.datasets import DATASETS, FAKES
+    from mien.errors import DataError
+
+    DATASETS.facts(name)
+    if path.exists() and any(path.iterdir()):
+        raise DataError(f"{path} is not empty; name a new folder for the fake")
+    FAKES[name](path)
+    typer.echo(f"a tiny fake of {name} in {path}; try: mien data stats {name} {path}")
