@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.metrics.bootstrap import bootstrap
 from mien.metrics.calibration import calibration_error
 from mien.metrics.classification import accuracy, confusion, macro_f1, recalls, uar
 
@@ -48,10 +49,12 @@ class Evaluation:
 
     def interval(self, rounds: int = 1000, seed: int = 0) -> tuple[float, float]:
         """95 % bootstrap interval of the UAR, drawing faces with replacement."""
-        random = np.random.default_rng(seed)
-        predicted, k, n = self.scores.argmax(1), len(self.labels), len(self.truth)
-        values = []
-        for _ in range(rounds):
-            rows = random.integers(0, n, n)
-            values.append(uar(confusion(self.truth[rows], predicted[rows], k)))
-        return float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5))
+        k = len(self.labels)
+        found = bootstrap(
+            lambda truth, predicted: uar(confusion(truth, predicted, k)),
+            self.truth,
+            self.scores.argmax(1),
+            rounds=rounds,
+            seed=seed,
+        )
+        return found.low, found.high
