@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError
@@ -82,6 +82,7 @@ def test_indices_follow_the_map() -> None:
     assert map_indices(truth, "ferplus8", "basic7").tolist() == [0, -1, BASIC7.index("neutral"), -1]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(MAPS)), st.integers(0, 1000))
 def test_mapped_scores_are_distributions(pair: tuple[str, str], seed: int) -> None:
     source, target = pair

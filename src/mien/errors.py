@@ -5,6 +5,7 @@
     ├── UnknownName         a model, weight file, detector ... that is not registered
     ├── WeightsError        a weight file that is missing, damaged or not ours
     ├── DataError           a data set whose folder is not laid out as its authors publish it
+    ├── LeakError           a fold that tests on people or pictures it has trained on
     ├── RecipeError         a recipe file with a wrong key or value
     └── MissingExtra        an optional dependency that is not installed
 
@@ -39,6 +40,10 @@ class WeightsError(MienError):
 
 class DataError(MienError):
     """A data set folder that does not have the expected layout."""
+
+
+class LeakError(MienError):
+    """A fold with a person or an identical item on two sides."""
 
 
 class RecipeError(MienError):

@@ -81,6 +81,7 @@ def human_ceiling(votes: np.ndarray, smoothing: float | None = None) -> HumanCei
     j with chance n_j / n, and the others' votes are then n - e_j. A model is compared with this by `accuracy` against
     the majority and `kl_divergence` against the votes of the same rows. A lone vote has zeros, for which KL is
     infinite, so it is smoothed.
+    Rows that were chosen because their votes agree flatter it, for the vote left out had its part in the choice.
 
     Args:
         votes: counts [N, K]; rows with fewer than two votes are left out.
