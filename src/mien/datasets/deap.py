@@ -113,7 +113,8 @@ def deap(root: Path) -> Index:
     """DEAP: `eeg` float32 [32, 8064] and `physio` float32 [8, 8064] at 128 Hz; classes of valence.
 
     The peripheral channels are two of EOG, two of EMG, skin response, respiration, blood volume and temperature.
-    `extra` holds `valence`, `arousal`, `dominance` and `liking` in [-1, 1] and `video`. No official split: fold by person.
+    `extra` holds `valence`, `arousal`, `dominance` and `liking` in [-1, 1] and `video`. No official split: fold by
+    person.
 
     Raises:
         DataError: no file of signals is found, or one or the table of ratings is malformed.
