@@ -18,7 +18,7 @@ from torch import Tensor, nn  # noqa: E402
 from mien.errors import RecipeError, UnknownName  # noqa: E402
 from mien.losses import LOSSES  # noqa: E402
 from mien.losses.base import build, labels_of, logits_of, read  # noqa: E402
-from mien.losses.margin import psi  # noqa: E402
+from mien.losses.margin import give_head, psi  # noqa: E402
 from mien.models import Output  # noqa: E402
 
 N, K, D, HEADS = 7, 4, 5, 3
@@ -44,7 +44,7 @@ def batch(seed: int = 0, labels: list[int] | None = None, dtype: torch.dtype = t
 
 def make(name: str, **arguments: Any) -> nn.Module:
     torch.manual_seed(1)
-    return build(name, batch()[0], arguments, COUNTS).double()
+    return build(name, batch()[0], **{"counts": COUNTS, **arguments}).double()
 
 
 def log_softmax(z: np.ndarray) -> list[float]:
@@ -228,6 +228,16 @@ def test_a_class_absent_from_the_batch_keeps_its_centre() -> None:
     torch.testing.assert_close(loss.centres[1], expected)
 
 
+def test_centres_move_by_the_batches_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, targets = batch()
+    alone, shared = make("island"), make("island")
+    alone.update(output.embedding.detach().repeat(2, 1), torch.tensor(LABELS * 2))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.mul_(2))  # two of the same batch
+    shared(output, targets)
+    torch.testing.assert_close(shared.centres, alone.centres)
+
+
 def test_centres_find_the_class_means_and_part() -> None:
     torch.manual_seed(0)
     means = torch.eye(3, 6, dtype=torch.float64) + 1
@@ -379,6 +389,16 @@ def test_the_head_of_a_margin_loss_classifies(name: str) -> None:
         size = {"l-softmax": math.sqrt(sum(w[j] ** 2)), "a-softmax": 1.0}
         scale = size[name] * math.sqrt(sum(rows(x)[i] ** 2)) if name in size else loss.head.scale
         assert z[i, j] == pytest.approx(scale * cosine(rows(x)[i], w[j]))
+
+
+def test_a_network_takes_the_head_of_a_margin_loss() -> None:
+    loss = make("am-softmax").float()
+    network = nn.Sequential(nn.Linear(3, D), nn.ReLU(), nn.Sequential(nn.Dropout(0.0), nn.Linear(D, K)))
+    assert give_head(network, loss) == "2.1"
+    x = torch.randn(2, 3)
+    assert torch.equal(network(x), loss.logits(network[:2](x)))
+    with pytest.raises(RecipeError, match="from 5 to 4; this network has none"):
+        give_head(network, loss)
 
 
 def test_cosface_can_take_the_least_scale() -> None:
@@ -667,16 +687,18 @@ def test_class_numbers_do_where_targets_are_one_hot(name: str) -> None:
 def test_build_gives_what_a_loss_needs_and_no_more() -> None:
     output, _ = batch()
     assert build("center", output).centres.shape == (K, D)
-    assert build("center", output, {"dim": 9}).centres.shape == (K, 9)
+    assert build("center", output, dim=9).centres.shape == (K, 9)
+    aux = Output(output.logits, output.embedding, {"identity": torch.zeros(N, 3)})
+    assert build("island", aux, reads="identity").centres.shape == (K, 3)
     assert build("affinity", output).centres.shape == (K, D)
     assert len(build("class-balanced", output, counts=COUNTS).weight) == K
     assert build("cross-entropy", output, counts=COUNTS) is not None
     with pytest.raises(RecipeError, match="'class-balanced': missing 1 required positional argument: 'counts'"):
         build("class-balanced", output)
     with pytest.raises(RecipeError, match="'focal': got an unexpected keyword argument 'gama'"):
-        build("focal", output, {"gama": 1})
+        build("focal", output, gama=1)
     with pytest.raises(RecipeError, match="'focal'"):
-        build("focal", output, {"gamma": "two"})
+        build("focal", output, gamma="two")
     with pytest.raises(UnknownName, match="improved-island"):
         build("nothing", output)
 

@@ -127,16 +127,14 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def build(
-    name: str, output: Output, arguments: Mapping[str, Any] | None = None, counts: Sequence[float] | None = None
-) -> nn.Module:
+def build(name: str, output: Output, /, counts: Sequence[float] | None = None, **arguments: Any) -> nn.Module:
     """A registered loss that fits a network, of which one `output` (of any batch) is shown.
 
     Args:
         name: of the loss.
         output: shows the number of classes K and the size D of the vectors that the loss reads.
-        arguments: the loss's own; these win over what the output shows.
         counts: faces of each class in the training split, [K], for the losses that weight by it.
+        arguments: the loss's own; these win over what the output shows.
 
     Raises:
         UnknownName: no loss has that name.
@@ -146,10 +144,10 @@ def build(
     shown: dict[str, Any] = {"classes": output.logits.shape[1]}
     for kind in ("embedding", "features"):
         if kind in needs and "dim" in needs:
-            shown["dim"] = read(output, kind).shape[1]
+            shown["dim"] = read(output, arguments.get("reads", kind)).shape[1]
     if counts is not None:
         shown["counts"] = list(counts)
-    given = {key: value for key, value in shown.items() if key in needs} | dict(arguments or {})
+    given = {key: value for key, value in shown.items() if key in needs} | arguments
     try:
         return LOSSES.create(name, **given)
     except TypeError as error:

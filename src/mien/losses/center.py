@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from mien.losses import LOSSES
@@ -85,5 +86,9 @@ class CenterLoss(Loss):
         weight = self.counted(x, labels)
         n = torch.zeros_like(self.centres[:, 0]).index_add_(0, labels, weight)
         total = torch.zeros_like(self.centres).index_add_(0, labels, x * weight[:, None])
+        if dist.is_available() and dist.is_initialized():
+            # the batch is that of all processes, so that their centres stay the same
+            dist.all_reduce(n)
+            dist.all_reduce(total)
         step = (n[:, None] * self.centres - total) / (1 + n[:, None]) + self.repulsion()
         self.centres = self.centres - self.rate * step

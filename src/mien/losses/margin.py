@@ -1,9 +1,10 @@
 """What the margin losses share: their own classifier, and the angle's multiple.
 
 A margin loss owns the matrix of class vectors W [K, D], for its margin depends on the true class, which a network does
-not know. `loss.head` maps embeddings [N, D] to logits [N, K] without the margin: put it in the place of the network's
-last linear layer (which the loss leaves untrained), then the network's logits are those that the loss has trained.
-`loss.logits(embedding)` is the same.
+not know. `loss.head` maps embeddings [N, D] to logits [N, K] without the margin, and `loss.logits(embedding)` does the
+same. `give_head(network, loss)` puts it in the place of the network's last linear layer (which the loss leaves
+untrained), so that the network's logits are those that the loss has trained. Network and loss then share W: hand it to
+the optimiser once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.errors import RecipeError
 from mien.losses.base import Loss, bounded, labels_of, read
 from mien.models import Output
 
@@ -72,6 +74,28 @@ class MarginLoss(Loss):
     @abstractmethod
     def hardened(self, embedding: Tensor, labels: Tensor) -> Tensor:
         """Logits [N, K] of embeddings [N, D] with the margin on the true class of each face."""
+
+
+def give_head(network: nn.Module, loss: MarginLoss) -> str:
+    """Put the loss's head in the place of the network's linear layer from D to K; returns that layer's name.
+
+    Raises:
+        RecipeError: the network has no such layer, or several.
+    """
+    k, d = loss.head.weight.shape
+    fits: list[str] = [
+        name
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Linear) and (layer.out_features, layer.in_features) == (k, d)
+    ]
+    if len(fits) != 1:
+        raise RecipeError(
+            f"a margin loss replaces the one linear layer from {d} to {k}; this network has {fits or 'none'}: "
+            "choose another loss or network"
+        )
+    parent, _, last = fits[0].rpartition(".")
+    setattr(network.get_submodule(parent), last, loss.head)
+    return fits[0]
 
 
 class AngularMargin(MarginLoss):
