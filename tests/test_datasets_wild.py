@@ -14,6 +14,7 @@ import pytest
 
 from conftest import data_folder
 from mien.datasets import DATASETS, FAKES, Index
+from mien.datasets.affectnet import affectnet_eight, affectnet_seven
 from mien.datasets.cfw import cfw
 from mien.datasets.emotionet import PROTOTYPES, category, emotionet, emotionet_sixteen
 from mien.datasets.expw import expw
@@ -271,14 +272,14 @@ def test_ferplus_folders_read_with_and_without_the_box(tmp_path: Path) -> None:
 @pytest.mark.parametrize("writer", ["affectnet-7", "affectnet-8"])
 def test_affectnet_reads_both_releases(writer: str, tmp_path: Path) -> None:
     make(writer, tmp_path)
-    eight, seven = (DATASETS.create(name, root=tmp_path) for name in ("affectnet-8", "affectnet-7"))
+    eight, seven = affectnet_eight(tmp_path), affectnet_seven(tmp_path)
     assert [len(eight.part(s)) for s in ("train", "val", "test")] == [8, 8, 0]
     assert len(seven) == 14
     order = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
     assert [eight.labels[k] for k in eight.majority] == list(order) * 2
     assert np.abs(eight.extra["valence"]).max() <= 1
     assert eight.media["face"][0].shape == ((50, 50, 3) if writer == "affectnet-7" else (56, 56, 3))
-    again = DATASETS.create("affectnet-8", root=tmp_path)
+    again = affectnet_eight(tmp_path)
     assert np.array_equal(again.extra["arousal"], eight.extra["arousal"])
 
 
@@ -287,14 +288,14 @@ def test_affectnet_says_what_is_malformed(tmp_path: Path) -> None:
     path = root / "Manually_Annotated_file_lists" / "validation.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[1:]))  # one release has no header there
-    assert len(DATASETS.create("affectnet-8", root=root)) == 16
+    assert len(affectnet_eight(root)) == 16
     path.write_text("\n".join([*lines[:3], "2/a.jpg,1,2,3,4,,11,0,0"]))
     with pytest.raises(DataError, match=r"validation.csv, line 4"):
-        DATASETS.create("affectnet-8", root=root)
+        affectnet_eight(root)
     root = make("affectnet-8", tmp_path / "npy")
     (root / "val_set" / "annotations" / "3_val.npy").unlink()
     with pytest.raises(DataError, match="3_val"):
-        DATASETS.create("affectnet-8", root=root)
+        affectnet_eight(root)
 
 
 def test_expw_cuts_by_top_left_right_bottom(tmp_path: Path) -> None:

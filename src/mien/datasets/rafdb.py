@@ -138,7 +138,7 @@ def fake(root: Path, per_class: int = 2, seed: int = 0) -> None:
             folder = Path(root) / "DATASET" / split / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             for i in range(per_class):
-                face = random.integers(0, 255, (100, 100, 3), dtype=np.uint8)
+                face = cv2.resize(random.integers(0, 255, (10, 10, 3), dtype=np.uint8), (100, 100))
                 cv2.imwrite(str(folder / f"{split}_{label}{i:04d}_aligned.jpg"), face)
 
 

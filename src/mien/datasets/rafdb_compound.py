@@ -66,7 +66,7 @@ def fake(root: Path, per_class: int = 1, seed: int = 0) -> None:
         for number in range(len(LABELS) * per_class):
             name = f"{split}_{number + 1:0{digits}d}"
             lines.append(f"{name}.jpg {number % len(LABELS) + 1}\n")
-            face = random.integers(0, 255, (100, 100, 3), dtype=np.uint8)
+            face = cv2.resize(random.integers(0, 255, (10, 10, 3), dtype=np.uint8), (100, 100))
             cv2.imwrite(str(folder / "Image" / "aligned" / f"{name}_aligned.jpg"), face)
             points = "".join(f"{x:.3f}\t{y:.3f}\n" for x, y in random.uniform(0, 100, (5, 2)))
             attributes = f"{number % 3}\n{number % 3}\n{number % 5}\n"
