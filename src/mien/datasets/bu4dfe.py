@@ -46,7 +46,7 @@ def bu4dfe(root: Path, most: int = 16) -> Index:
     are not registered), `depth` the scans seen from the front [T, 112, 112]. `extra` has `gender`.
 
     Args:
-        most: read at most this many moments of a sequence, spread evenly; a scan takes a tenth of a second. 0 reads
+        most: read at most this many moments of a sequence, spread evenly; a scan takes two tenths of a second. 0 reads
             all, about 100.
 
     Raises:
