@@ -25,7 +25,7 @@ from mien.labels import (
 SIZES = {
     "basic6": 6, "basic7": 7, "ferplus8": 8, "ckplus7": 7, "raf12": 12, "emotionet23": 23, "micro3": 3, "micro5": 5,
     "samm8": 8, "multipie6": 6, "ravdess8": 8, "emodb7": 7, "seed4": 4, "mahnob9": 9, "sentiment2": 2,
-    "sentiment3": 3, "quadrants4": 4,
+    "sentiment3": 3, "quadrants4": 4, "iemocap10": 10, "cheavd8": 8, "baum13": 13,
 }  # fmt: skip
 
 
@@ -65,12 +65,47 @@ def test_compounds() -> None:
     assert map_labels(("sadly angry",), ("sadly angry", "x")) == ("sadly angry",)
 
 
+def test_no_two_maps_to_one_set_disagree_about_a_label() -> None:
+    for target in TAXONOMIES:
+        said: dict[str, set[str | None]] = {}
+        for (_, end), stated in MAPS.items():
+            for name, to in stated.to.items() if end == target else ():
+                said.setdefault(name, set()).add(to)
+        assert all(len(answers) == 1 for answers in said.values()), (target, said)
+
+
+def test_every_data_set_can_be_mapped_somewhere() -> None:
+    from mien.datasets import DATASETS
+
+    for name in DATASETS.names():
+        labels = DATASETS.facts(name).get("labels")
+        if isinstance(labels, tuple) and labels:
+            ends = ("basic7", "micro3", "sentiment2", "sentiment3", "quadrants4")
+            assert any(_maps(labels, end) for end in ends), f"{name}: state a map for {labels}"
+
+
+def _maps(labels: tuple[str, ...], target: str) -> bool:
+    try:
+        return any(map_labels(labels, target))
+    except DataError:
+        return False
+
+
+def test_parts_of_a_named_set_are_mapped_like_it() -> None:
+    eleven = RAF_COMPOUND[:11]
+    assert map_labels(eleven, "basic7") == map_labels("raf12", "basic7")[:11]
+    assert map_labels(("surprise", "others"), "micro3") == ("surprise", None)
+    assert map_labels(("boredom", "calm", "contempt"), "basic7") == (None, "neutral", None)
+
+
 def test_without_a_stated_map_names_must_agree() -> None:
     assert map_labels("seed4", "basic7") == TAXONOMIES["seed4"]
     assert map_labels("basic7", BASIC7) == BASIC7
-    with pytest.raises(DataError, match=r"from basic7 to seed4, which lacks anger, disgust, surprise.*MAPS"):
+    with pytest.raises(
+        DataError, match=r"from basic7 to seed4 for anger, disgust, surprise; .*lead to: basic6, ckplus7, .*MAPS"
+    ):
         map_labels("basic7", "seed4")
-    with pytest.raises(DataError, match="from a, b to basic7, which lacks a, b"):
+    with pytest.raises(DataError, match="from a, b to basic7 for a, b; stated maps from there lead to: nowhere"):
         map_labels(("a", "b"), "basic7")
     with pytest.raises(DataError, match=r"'basic9'; there are: basic6, basic7"):
         map_labels("basic9", "basic7")

@@ -165,7 +165,7 @@ def test_cross_scores_only_labels_with_a_counterpart() -> None:
     with pytest.raises(DataError, match="0 rows to test on"):
         cross("basic7", seven, np.arange(14), "ferplus8", np.array([1, 1]))
     with pytest.raises(DataError, match="no map is stated"):
-        cross("micro3", seven, np.arange(14), "seed4", np.zeros(3, int))
+        cross("seed4", seven, np.arange(14), "quadrants4", np.zeros(3, int))
 
 
 def test_a_subject_on_two_sides_is_refused() -> None:

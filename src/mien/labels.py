@@ -1,7 +1,7 @@
 """Label sets of the field, and the maps between them. Order matters: it is the order of a network's outputs.
 
 A map says for every label of one set which label of another it becomes, or None where it becomes none; why is written
-beside it. Between sets without a stated map, labels keep their names, if the other set has them all.
+beside it. A label that stands in both sets is itself.
 
 >>> len(FERPLUS8), FERPLUS8[0]
 (8, 'anger')
@@ -47,18 +47,31 @@ RAF_COMPOUND = (
 """RAF-DB's compound expressions; its release leaves out the last."""
 
 EMOTIONET23 = (
-    *BASIC6,
-    *RAF_COMPOUND,
+    "happiness",
+    "sadness",
+    "fear",
+    "anger",
+    "surprise",
+    "disgust",
     "happily sad",
+    "happily surprised",
+    "happily disgusted",
+    "sadly fearful",
+    "sadly angry",
+    "sadly surprised",
+    "sadly disgusted",
+    "fearfully angry",
+    "fearfully surprised",
+    "fearfully disgusted",
+    "angrily surprised",
+    "disgustedly surprised",
     "happily fearful",
+    "angrily disgusted",
+    "awe",
     "appalled",
-    "awed",
     "hatred",
 )
-"""EmotioNet (Benitez-Quiroz et al., CVPR 2016): six basic and seventeen compound categories; from memory of its table.
-
-Its adjectives (happy, sad ...) are called here by the nouns of the other sets.
-"""
+"""EmotioNet's six basic and seventeen compound categories; its happy, sad ... are called by their nouns here."""
 
 MICRO3 = ("negative", "positive", "surprise")
 """The composite classes of the Micro-Expression Grand Challenge 2019."""
@@ -66,8 +79,8 @@ MICRO3 = ("negative", "positive", "surprise")
 MICRO5 = ("disgust", "happiness", "others", "repression", "surprise")
 """CASME II, the five classes commonly used of it."""
 
-SAMM8 = ("anger", "contempt", "disgust", "fear", "happiness", "other", "sadness", "surprise")
-"""SAMM's estimated emotions."""
+SAMM8 = ("anger", "contempt", "disgust", "fear", "happiness", "others", "sadness", "surprise")
+"""SAMM's estimated emotions; its Other is called others, as in CASME II."""
 
 MULTIPIE6 = ("disgust", "neutral", "scream", "smile", "squint", "surprise")
 """The recorded expressions of CMU Multi-PIE."""
@@ -83,6 +96,40 @@ SEED4 = ("fear", "happiness", "neutral", "sadness")
 
 MAHNOB9 = ("amusement", "anger", "anxiety", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """MAHNOB-HCI: its joy is called happiness here."""
+
+IEMOCAP10 = (
+    "anger",
+    "disgust",
+    "excitement",
+    "fear",
+    "frustration",
+    "happiness",
+    "neutral",
+    "other",
+    "sadness",
+    "surprise",
+)
+"""IEMOCAP, all that its raters could choose."""
+
+CHEAVD8 = ("anger", "anxiety", "disgust", "happiness", "neutral", "sadness", "surprise", "worry")
+"""CHEAVD's eight major emotions."""
+
+BAUM13 = (
+    "anger",
+    "boredom",
+    "bother",
+    "concentration",
+    "contempt",
+    "disgust",
+    "fear",
+    "happiness",
+    "neutral",
+    "sadness",
+    "surprise",
+    "thinking",
+    "uncertainty",
+)
+"""BAUM-1s: emotions and mental states."""
 
 SENTIMENT2 = ("negative", "positive")
 SENTIMENT3 = ("negative", "neutral", "positive")
@@ -106,6 +153,9 @@ TAXONOMIES: dict[str, tuple[str, ...]] = {
     "emodb7": EMODB7,
     "seed4": SEED4,
     "mahnob9": MAHNOB9,
+    "iemocap10": IEMOCAP10,
+    "cheavd8": CHEAVD8,
+    "baum13": BAUM13,
     "sentiment2": SENTIMENT2,
     "sentiment3": SENTIMENT3,
     "quadrants4": QUADRANTS4,
@@ -173,7 +223,7 @@ _SECOND = {
 _PARTS = {
     **{name: (_FIRST[name.split()[0]], _SECOND[name.split()[1]]) for name in EMOTIONET23 if " " in name},
     "appalled": ("disgust", "anger"),
-    "awed": ("surprise", "fear"),
+    "awe": ("surprise", "fear"),
     "hatred": ("anger", "disgust"),
 }
 
@@ -181,7 +231,7 @@ _PARTS = {
 def parts(label: str) -> tuple[str, ...]:
     """The basic expressions in a label: two for a compound, the first the stronger, else the label itself.
 
-    Du, Tao and Martinez (PNAS 2014) put the weight on disgust in appalled, on surprise in awed, on anger in hatred.
+    Du, Tao and Martinez (PNAS 2014) put the weight on disgust in appalled, on surprise in awe, on anger in hatred.
 
     >>> parts("happily surprised"), parts("fear")
     (('happiness', 'surprise'), ('fear',))
@@ -208,7 +258,7 @@ _state(
     "emotionet23",
     "basic6 basic7 ferplus8",
     {name: parts(name)[0] for name in EMOTIONET23},
-    "a compound becomes its first part, or the part its authors stress (appalled disgust, awed surprise, hatred "
+    "a compound becomes its first part, or the part its authors stress (appalled disgust, awe surprise, hatred "
     "anger); NOT lossless",
 )
 _state(
@@ -254,11 +304,37 @@ _state(
     "as for basic7; neutral is no emotion",
 )
 
+_state(
+    "iemocap10",
+    "basic7 ferplus8",
+    {"excitement": "happiness", "frustration": None, "other": None},
+    "excitement counts as happiness, as in the four classes commonly read; frustration is no shade of one alone",
+)
+_state(
+    "iemocap10",
+    "basic6",
+    {"excitement": "happiness", "frustration": None, "other": None, "neutral": None},
+    "as for basic7; neutral is no emotion",
+)
+_state(
+    "cheavd8", "basic7 ferplus8", {"anxiety": None, "worry": None}, "moods without a face of their own, and not fear"
+)
+_state("cheavd8", "basic6", {"anxiety": None, "worry": None, "neutral": None}, "as for basic7; neutral is no emotion")
+_MENTAL = dict.fromkeys(("boredom", "bother", "concentration", "thinking", "uncertainty"))
+_state("baum13", "basic7", {**_MENTAL, "contempt": None}, "mental states are no emotions; contempt is none of the six")
+_state("baum13", "ferplus8", _MENTAL, "mental states are no emotions")
+_state(
+    "baum13",
+    "basic6",
+    {**_MENTAL, "contempt": None, "neutral": None},
+    "as for basic7; neutral is no emotion",
+)
+
 _NEGATIVE: dict[str, str | None] = dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative")
 _state(
     "micro5 samm8",
     "micro3",
-    {**_NEGATIVE, "repression": "negative", "happiness": "positive", "others": None, "other": None},
+    {**_NEGATIVE, "repression": "negative", "happiness": "positive", "others": None},
     "the rule of the Micro-Expression Grand Challenge 2019, which leaves out others",
 )
 _state(
@@ -322,21 +398,22 @@ def _resolve(labels: Labels) -> tuple[str, tuple[str, ...]]:
 def map_labels(source: Labels, target: Labels) -> tuple[str | None, ...]:
     """The label of `target` that each label of `source` becomes, None for one that becomes none.
 
+    A label that stands in both sets is itself. For any other, a map to `target` must be stated in which it occurs; no
+    two stated maps to one set disagree about a label, so that a part of a named set, in any order, is mapped alike.
+
     Raises:
-        DataError: no such set, or no map is stated and `target` lacks a label of `source`.
+        DataError: no such set, or nothing is stated about a label.
     """
     (source_name, old), (target_name, new) = _resolve(source), _resolve(target)
-    stated = MAPS.get((source_name, target_name))
-    if stated is not None:
-        return tuple(stated.to[name] for name in old)
-    missing = [name for name in old if name not in new]
+    stated = {name: to for (_, end), m in MAPS.items() if end == target_name for name, to in m.to.items()}
+    missing = [name for name in old if name not in new and name not in stated]
     if missing:
-        known = ", ".join(t for s, t in MAPS if s == source_name) or "none"
+        known = ", ".join(sorted({end for start, end in MAPS if start == source_name})) or "nowhere"
         raise DataError(
-            f"no map is stated from {source_name or ', '.join(old)} to {target_name or ', '.join(new)}, which lacks "
-            f"{', '.join(missing)}; from there maps lead to: {known}; state a new one in mien.labels.MAPS"
+            f"no map is stated from {source_name or ', '.join(old)} to {target_name or ', '.join(new)} for "
+            f"{', '.join(missing)}; stated maps from there lead to: {known}; state a new one in mien.labels.MAPS"
         )
-    return old
+    return tuple(name if name in new else stated[name] for name in old)
 
 
 def map_indices(indices: np.ndarray, source: Labels, target: Labels) -> np.ndarray:
