@@ -32,7 +32,8 @@ class ImprovedIslandLoss(IslandLoss):
         classes: K, >= 2.
         dim: D of the embedding, >= 1.
         rate: a, the step of the centres, in [0, 1].
-        spread: lambda_1, the weight of the term between centres, >= 0.
+        spread: lambda_1, the weight of the term between centres, >= 0. Where embeddings are shorter than about 2,
+            lower it: 10 makes the centres swing.
         tau: squared radius within which a face adds nothing, >= 0. With 0 this is `island`.
         masked: leave the faces within the radius out of the centres' step as well; (5) prints them in.
         reduction: `sum` of L_c over the batch, as printed, or `mean`.

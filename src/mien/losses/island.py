@@ -33,7 +33,8 @@ class IslandLoss(CenterLoss):
         classes: K, >= 2.
         dim: D of the embedding, >= 1.
         rate: alpha, the step of the centres, in [0, 1].
-        spread: lambda_1, the weight of the term between centres, >= 0.
+        spread: lambda_1, the weight of the term between centres, >= 0. Where embeddings are shorter than about 2,
+            lower it: 10 makes the centres swing.
         reduction: `mean` or `sum` of L_c over the batch.
         reads: which output holds the vectors: `embedding` or a key of `aux`.
     """
