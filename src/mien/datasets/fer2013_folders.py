@@ -95,11 +95,11 @@ def _read_labels(folder: Path) -> tuple[list[Path], list[Box], list[list[int]]]:
     return pictures, boxes, votes
 
 
-@DATASETS.register("ferplus-folders", samples=35710, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
+@DATASETS.register("ferplus-folders", samples=35711, modalities=("face",), labels=FERPLUS8, licence=PLUS_LICENCE)
 def ferplus_folders(root: Path) -> Index:
-    """FER+ as pictures, labels by the rule of `ferplus`: 35,710 rows, for those without a picture's name are no files.
+    """FER+ as pictures, with the rows and labels of `ferplus`; val is PublicTest, test is PrivateTest.
 
-    `extra` has `votes` [N, 8] and `clean7`. Where a row has no vote for the eight expressions it is left out.
+    `extra` has `votes` [N, 8] and `clean7`. Rows without a vote for the eight expressions are left out.
 
     Raises:
         DataError: a label.csv is missing or malformed.
