@@ -76,7 +76,7 @@ def fake(root: Path, seed: int = 0) -> None:
             folder = Path(root) / person / emotion
             folder.mkdir(parents=True)
             for moment in range(3):
-                write_scan(folder / f"{moment:03d}.wrl", random, side=4 + moment)
+                write_scan(folder / f"{moment:03d}.wrl", random, side=6 + moment)
                 cv2.imwrite(str(folder / f"{moment:03d}.jpg"), random.integers(0, 255, (20, 16, 3), dtype=np.uint8))
 
 

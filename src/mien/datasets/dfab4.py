@@ -80,7 +80,7 @@ def fake(root: Path, seed: int = 0) -> None:
             folder = Path(root) / sitting / emotion
             folder.mkdir(parents=True)
             for moment in range(2):
-                write_scan(folder / f"{moment:04d}.obj", random, side=4)
+                write_scan(folder / f"{moment:04d}.obj", random, side=7)
 
 
 FAKES["4dfab"] = fake
