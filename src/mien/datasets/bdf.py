@@ -54,6 +54,8 @@ def _header(data: bytes) -> Header:
     low, high, bottom, top = (
         np.array(fields[name], float) for name in ("lowest", "highest", "digital_lowest", "digital_highest")
     )
+    if (top == bottom).any():
+        raise ValueError("a channel's digital range is empty")
     scale = (high - low) / (top - bottom)
     samples = tuple(int(count) for count in fields["samples"])
     return Header(

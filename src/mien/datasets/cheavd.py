@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, SPLITS, Index, one_hot
-from mien.datasets.media import Clips, Sounds
+from mien.datasets.media import Clips, Media, Sounds
 from mien.datasets.recordings import write_clip
 from mien.errors import DataError
 
@@ -86,7 +86,7 @@ def cheavd(root: Path) -> Index:
         raise DataError(f"{place}: the label files of {', '.join(parts)} are empty")
     targets, majority = one_hot([row[3] for row in rows], LABELS)
     split = np.array([SPLITS.index(row[0]) for row in rows], np.int64)
-    media = {"frames": Clips([row[1] for row in rows]), "audio": Sounds([row[2] for row in rows])}
+    media: dict[str, Media] = {"frames": Clips([row[1] for row in rows]), "audio": Sounds([row[2] for row in rows])}
     return Index(LABELS, targets, majority, split, np.full(len(rows), ""), media)
 
 

@@ -204,9 +204,9 @@ def fake(root: Path, seed: int = 0) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 rows = [f"{frame} {frame / 120:.5f} " + _row(random) for frame in range(4)]
                 (folder / f"{name}.txt").write_text("\n".join(["Frame# Time CH1", "      X Y Z", *rows]) + "\n")
-        for folder, lines in (("EmoEvaluation", turns), ("transcriptions", words)):
-            (base / "dialog" / folder).mkdir(parents=True, exist_ok=True)
-            (base / "dialog" / folder / f"{dialog}.txt").write_text("\n".join(lines) + "\n", encoding="latin1")
+        for part, lines in (("EmoEvaluation", turns), ("transcriptions", words)):
+            (base / "dialog" / part).mkdir(parents=True, exist_ok=True)
+            (base / "dialog" / part / f"{dialog}.txt").write_text("\n".join(lines) + "\n", encoding="latin1")
 
 
 def _row(random: np.random.Generator) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
 from mien.datasets.bdf import Signals, write_bdf
 from mien.datasets.eeg_features import CATEGORIES
-from mien.datasets.media import Clips
+from mien.datasets.media import Clips, Media
 from mien.datasets.recordings import write_clip
 from mien.errors import DataError
 from mien.labels import MAHNOB9
@@ -94,7 +94,7 @@ def mahnob(root: Path) -> Index:
     extra = {name: np.array([(row[2][felt] - 5) / 4 for row in rows], np.float32) for name, felt in SCALES.items()}
     extra["session"] = np.array([row[0] for row in rows])
     paths = [row[4] for row in rows]
-    media = {
+    media: dict[str, Media] = {
         "frames": Clips([row[3] for row in rows]),
         "eeg": Signals(paths, is_eeg),
         "physio": Signals(paths, is_peripheral),

@@ -12,6 +12,8 @@ Licence: signed agreement, research only.
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -32,19 +34,22 @@ TRIALS = {
 """Class of each of the 24 clips of a session, as the release's ReadMe prints them."""
 ARCHIVE = "seed_iv_de_lds.npz"
 FEATURES = 310
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @lru_cache(maxsize=45)
 def _load(path: Path) -> dict[str, np.ndarray]:
     """All trials of a file, float32 [windows, 310]: the five bands of the first channel, of the second, ..."""
+    matlab = require("scipy.io.matlab", "eeg") if path.suffix == ".mat" else None
+    damaged = DAMAGED if matlab is None else (*DAMAGED, matlab.MatReadError, NotImplementedError, TypeError)
     try:
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
+        if matlab is None:
+            with open(path, "rb") as file, np.load(file) as arrays:
                 return {key: arrays[key].astype(np.float32) for key in arrays}
         names = [f"de_LDS{trial}" for trial in range(1, 25)]
-        cubes = require("scipy.io", "eeg").loadmat(path, variable_names=names)
+        cubes = matlab.loadmat(path, variable_names=names)
         return {key: cubes[key].transpose(1, 0, 2).reshape(-1, FEATURES).astype(np.float32) for key in names}
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except damaged as error:
         raise DataError(f"{path} is missing, damaged or without its trials ({error})") from error
 
 
@@ -93,9 +98,9 @@ def _from_npz(root: Path) -> list[tuple[Path, str, int, str, int, int]]:
             raise DataError(f"{table}, row {row}: label {label}, expected 0 neutral, 1 sad, 2 fear or 3 happy")
         classes[session, trial] = label
     try:
-        with np.load(root / ARCHIVE) as arrays:
+        with open(root / ARCHIVE, "rb") as file, np.load(file) as arrays:
             keys = [tuple(int(part) for part in key.split("/")) for key in arrays]
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise DataError(f"{root / ARCHIVE} is damaged or has other keys than session/person/trial ({error})") from error
     rows = []
     for session, person, trial in sorted(keys):
