@@ -242,10 +242,12 @@ def risk_coverage_figure(
         if taken:
             at, risk = curve[taken - 1, :2]
             area.plot(at, risk, marker="o", markersize=6, markeredgecolor="white", **_look(place))
+            aside: dict[str, Any] = {"ha": "right", "xytext": (-7, 5)}
+            if at < 0.4:
+                aside = {"ha": "left", "xytext": (7, -10)}
             area.annotate(
-                f"{at:.0%} answered, {risk:.1%} wrong", (at, risk), (-7, 5) if at > 0.4 else (7, -10), textcoords="offset points",
-                ha="right" if at > 0.4 else "left",
-                family=chart.FONT, fontsize=7.5, color=chart.INK,
+                f"{at:.0%} answered, {risk:.1%} wrong", (at, risk), textcoords="offset points",
+                family=chart.FONT, fontsize=7.5, color=chart.INK, **aside,
             )  # fmt: skip
     area.set(xlim=(0, 1), ylim=(0, None))
     _percent(area)
@@ -347,5 +349,5 @@ def training_figure(
     _percent(share, "y")
     for area in (loss, share):
         area.set_xlim(1 - margin, longest + margin)
-        area.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+        area.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     chart.save(made, path)
