@@ -93,9 +93,9 @@ def _ratings(folder: Path, paths: list[Path]) -> dict[str, np.ndarray]:
         if (place / "participant_ratings.csv").is_file():
             return _from_table(place / "participant_ratings.csv", paths)
     cache = folder / f".ratings-{sum(path.stat().st_size for path in paths)}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), open(cache, "rb") as file:
-        with np.load(file) as arrays:
-            return {path.stem: arrays[path.stem] for path in paths}
+    damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+    with contextlib.suppress(*damaged), open(cache, "rb") as file, np.load(file) as arrays:
+        return {path.stem: arrays[path.stem] for path in paths}
     ratings = {path.stem: _load(path)[1] for path in paths}
     with contextlib.suppress(OSError):  # a read-only folder only costs the next run its wait
         np.savez(cache, **ratings)  # type: ignore[arg-type]
