@@ -5,9 +5,9 @@ Paper: Zhalehpour, Onder, Akhtar, Erdem, "BAUM-1: a spontaneous audio-visual fac
 Layout: `BAUM1s_MP4 - All/s001/S001_001.mp4` (or `BAUM1s_MP4_all`), `Annotations_BAUM1s.xlsx` with a row a clip: ...,
     clip name, emotion, emotion code, ... Layout as in public readers of the release, untried on the real tree.
 Labels: 1 anger 2 boredom 3 bothered 4 concentrating 5 contempt 6 disgust 7 fear 8 happiness 9 neutral 10 sadness
-    11 surprise 12 thinking 13 unsure. One clip of the release bears the name of one and the code of another; such a
-    clip counts as unlabelled.
-Licence: on request, research only (the UCI entry says CC BY 4.0 of its description).
+    11 surprise 12 thinking 13 unsure. A clip with the name of one and the code of another (the release has one) counts
+    as unlabelled.
+Licence: on request, research only (the UCI record names CC BY 4.0).
 """
 
 from __future__ import annotations
@@ -22,24 +22,9 @@ from mien.datasets.media import Clips, Media, Sounds
 from mien.datasets.recordings import find, write_clip
 from mien.datasets.workbooks import read_rows, write_xlsx
 from mien.errors import DataError
-from mien.labels import BASIC6
+from mien.labels import BASIC6, BAUM13
 
-ORDER = (
-    "anger",
-    "boredom",
-    "bother",
-    "concentration",
-    "contempt",
-    "disgust",
-    "fear",
-    "happiness",
-    "neutral",
-    "sadness",
-    "surprise",
-    "thinking",
-    "uncertainty",
-)
-"""Names of the codes 1 to 13, which is alphabetical order too."""
+# the codes 1 to 13 are in alphabetical order, as are the labels; the table has other words for some
 WRITTEN = {"bot": "bother", "con": "concentration or contempt", "uns": "uncertainty"}
 CLIP = re.compile(r"s(\d{3})_(\d{3})", re.IGNORECASE)
 FILES = ("Annotations_BAUM1s.xlsx", "*/Annotations_BAUM1s.xlsx", "Annotations*1s*.xlsx")
@@ -49,7 +34,7 @@ LICENCE = "on request, research only"
 def _agree(written: str, label: str) -> bool:
     """Whether an emotion as written in the table may mean this label; an unknown word says nothing."""
     start = written.strip().lower()[:3]
-    known = WRITTEN.get(start) or next((name for name in ORDER if name.startswith(start)), "")
+    known = WRITTEN.get(start) or next((name for name in BAUM13 if name.startswith(start)), "")
     return not start or not known or label in known.split(" or ")
 
 
@@ -62,9 +47,9 @@ def _table(path: Path) -> dict[str, tuple[str, str]]:
             continue  # the header, or an empty row
         written, code = [*row, "", ""][at + 1 : at + 3]
         code = code.removesuffix(".0")
-        if not code.isdecimal() or not 1 <= int(code) <= len(ORDER):
-            raise DataError(f"{path}, line {line}: emotion code {code!r} after {row[at]}, expected 1 to {len(ORDER)}")
-        label = ORDER[int(code) - 1]
+        if not code.isdecimal() or not 1 <= int(code) <= len(BAUM13):
+            raise DataError(f"{path}, line {line}: emotion code {code!r} after {row[at]}, expected 1 to {len(BAUM13)}")
+        label = BAUM13[int(code) - 1]
         gender = next((cell.strip()[0].upper() for cell in row if cell.lower() in ("m", "f", "male", "female")), "")
         table[row[at].strip().upper()] = (label if _agree(written, label) else "", gender)
     if not table:
@@ -72,8 +57,8 @@ def _table(path: Path) -> dict[str, tuple[str, str]]:
     return table
 
 
-@DATASETS.register("baum1s", samples=1222, subjects=31, modalities=("frames", "audio"), labels=ORDER, licence=LICENCE)
-def baum1s(root: Path, labels: tuple[str, ...] = ORDER) -> Index:
+@DATASETS.register("baum1s", samples=1222, subjects=31, modalities=("frames", "audio"), labels=BAUM13, licence=LICENCE)
+def baum1s(root: Path, labels: tuple[str, ...] = BAUM13) -> Index:
     """BAUM-1s with all thirteen states, without an official split: fold by subject. `extra` has `clip` and `gender`.
 
     Clips that the table does not name are unlabelled.
@@ -90,7 +75,7 @@ def baum1s(root: Path, labels: tuple[str, ...] = ORDER) -> Index:
     paths = find(sheet.parent, patterns, "BAUM1s_MP4 - All/s001/S001_001.mp4")
     paths = [path for path in paths if CLIP.fullmatch(path.stem)]
     rows = [(path, *table.get(path.stem.upper(), ("", ""))) for path in paths]
-    if labels != ORDER:
+    if labels != BAUM13:
         rows = [row for row in rows if row[1] in labels]
     if not rows:
         raise DataError(f"{sheet} names none of the clips beside it")
@@ -114,7 +99,7 @@ def baum1s_six(root: Path) -> Index:
 def fake(root: Path, seed: int = 0) -> None:
     """Write two people's clips of every state and their table."""
     random = np.random.default_rng(seed)
-    words = [name.title() for name in ORDER]
+    words = [name.title() for name in BAUM13]
     words[2:4], words[12] = ["Bothered", "Concentrating"], "Unsure"
     rows: list[list[str | int]] = [["#", "Subject", "Take", "Clip Name", "Emotion", "Emotion Code", "Gender"]]
     for subject in (1, 2):
