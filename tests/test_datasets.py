@@ -115,3 +115,29 @@ def test_faces_are_read_to_one_size(fakes: dict[str, Path]) -> None:
     sound = Index(("a",), np.ones((1, 1)), np.zeros(1, int), np.zeros(1), np.full(1, ""), {"audio": Arrays([1])})
     with pytest.raises(DataError, match="no stills"):
         load_faces(sound)
+
+
+def test_a_clip_is_thinned_and_cut(tmp_path: Path) -> None:
+    import av
+
+    from mien.datasets.media import Clips
+
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for level in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    levels = [round(float(f.mean()) / 10) for f in Clips([path])[0]]
+    assert levels == list(range(20))
+    assert [round(float(f.mean()) / 10) for f in Clips([path], most=3)[0]] == [0, 10, 19]
+    assert [round(float(f.mean()) / 10) for f in Clips([path], most=3, spans=[(4, 8)])[0]] == [4, 6, 8]
+    assert len(Clips([path], most=99)[0]) == 20
+    with pytest.raises(DataError, match="no frames in 30"):
+        Clips([path], spans=[(30, 40)])[0]
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(DataError, match=r"text\.mp4"):
+        Clips([tmp_path / "text.mp4"])[0]

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from mien import __version__
-from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, train, weights
+from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, study, train, weights
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -42,6 +42,8 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
+bench.app.command("run")(study.run)
+bench.app.command("table")(study.table)
 app.add_typer(bench.app, name="bench")
 
 

@@ -20,8 +20,10 @@ def train(
     from mien.errors import require
 
     require("torch", "train")
-    from mien.train.loop import Trainer, pick_device
+    from mien.train.distributed import join
+    from mien.train.loop import pick_device
     from mien.train.recipe import load_recipe, with_seed
+    from mien.train.study import Study
 
     changes: dict[str, object] = {}
     if epochs is not None:
@@ -29,8 +31,8 @@ def train(
     loaded = load_recipe(recipe, **changes)
     if seed is not None:
         loaded = with_seed(loaded, seed)
-    folder = runs / loaded.name
-    typer.echo(f"{loaded.name}: {loaded.model} on {loaded.dataset}, {loaded.epochs} epochs, in {folder}")
-    trainer = Trainer(loaded, data, folder, pick_device(device))
-    trainer.run(typer.echo)
-    typer.echo(f"best on the validation split: {trainer.best:.4f} (mean of accuracy and UAR)")
+    team = join()
+    study = Study.open(loaded, data, runs, pick_device(device), team)
+    if team.leads:
+        typer.echo(f"{loaded.name}: {loaded.model} on {loaded.dataset}, {loaded.epochs} epochs, in {study.folder}")
+    study.train(typer.echo)

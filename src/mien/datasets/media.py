@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -112,6 +113,21 @@ def _stack(frames: list[np.ndarray], where: Path) -> np.ndarray:
     return np.stack(frames)
 
 
+def _decode(path: Path, last: int | None) -> Iterator[Any]:
+    """Frames of a video up to number `last`.
+
+    Raises:
+        DataError: the file is missing or no video.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            yield from itertools.islice(container.decode(video=0), None if last is None else last + 1)
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise DataError(f"{path} is missing or not a readable video ({error})") from error
+
+
 class Clips:
     """One video file a sample: RGB uint8 [T, H, W, 3].
 
@@ -131,24 +147,20 @@ class Clips:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        import av
-
         path, span = self.paths[row], self.spans[row]
-        try:
-            with av.open(str(path)) as container:
-                first, last = span if span is not None else (0, -1)
-                frames = []
-                for index, frame in enumerate(container.decode(video=0)):
-                    if index >= first:
-                        frames.append(frame.to_ndarray(format="rgb24"))
-                    if index == last:
-                        break
-        except (av.FFmpegError, IndexError, OSError) as error:
-            raise DataError(f"{path} is missing or not a readable video ({error})") from error
+        first, last = span if span is not None else (0, None)
+        wanted = None
+        if self.most:
+            # counted first, so that a long clip is never held whole
+            length = sum(1 for _ in _decode(path, last)) - first
+            wanted = set((first + np.linspace(0, length - 1, min(self.most, max(length, 1))).round()).astype(int))
+        frames = [
+            frame.to_ndarray(format="rgb24")
+            for index, frame in enumerate(_decode(path, last))
+            if index >= first and (wanted is None or index in wanted)
+        ]
         if not frames:
             raise DataError(f"{path} has no frames" + (f" in {span[0]}..{span[1]}" if span else ""))
-        if self.most and len(frames) > self.most:
-            frames = [frames[i] for i in np.linspace(0, len(frames) - 1, self.most).round().astype(int)]
         return _stack(frames, path)
 
     def take(self, rows: np.ndarray) -> Clips:

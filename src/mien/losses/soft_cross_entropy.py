@@ -11,7 +11,11 @@ from mien.losses import LOSSES
 from mien.models import Output
 
 
-@LOSSES.register("soft-cross-entropy", paper="Menon et al., Long-tail learning via logit adjustment, ICLR 2021")
+@LOSSES.register(
+    "soft-cross-entropy",
+    paper="Menon et al., Long-tail learning via logit adjustment, ICLR 2021",
+    needs=("logits",),
+)
 class SoftCrossEntropy(nn.Module):
     """L = -1/N sum_n sum_k t_nk log softmax(z_n + tau log prior)_k.
 
@@ -35,7 +39,7 @@ class SoftCrossEntropy(nn.Module):
         log_prior = torch.zeros(1) if prior is None else torch.log(torch.tensor(list(prior)).clamp_min(1e-6))
         self.register_buffer("log_prior", log_prior)
 
-    def forward(self, output: Output | Tensor, targets: Tensor) -> Tensor:
+    def forward(self, output: Output | Tensor, targets: Tensor, **extra: Tensor) -> Tensor:
         """Loss of an output, or of logits [N, K], with targets [N, K]."""
         logits = output if isinstance(output, Tensor) else output.logits
         if self.smoothing:

@@ -94,16 +94,19 @@ class MiniResNet(nn.Module):
 @MODELS.register("mini-s", paper="ours, after SE-ResNet", parameters=894_884, size=48, modality="face")
 def mini_s(classes: int = 8, **arguments: Any) -> MiniResNet:
     """The embedded default: under 1 M parameters, 14 M multiply-adds at 48 px."""
-    return MiniResNet(classes, (32, 64, 128, 192), (1, 1, 1, 1), stem=0, dropout=0.1, **arguments)
+    own: dict[str, Any] = {"widths": (32, 64, 128, 192), "depths": (1, 1, 1, 1), "stem": 0, "dropout": 0.1}
+    return MiniResNet(classes, **{**own, **arguments})
 
 
 @MODELS.register("mini-m", paper="ours, after SE-ResNet", parameters=3_096_028, size=48, modality="face")
 def mini_m(classes: int = 8, **arguments: Any) -> MiniResNet:
     """The larger one, for when accuracy counts more than speed."""
-    return MiniResNet(classes, (48, 96, 192, 320), (1, 2, 2, 1), stem=24, dropout=0.2, **arguments)
+    own: dict[str, Any] = {"widths": (48, 96, 192, 320), "depths": (1, 2, 2, 1), "stem": 24, "dropout": 0.2}
+    return MiniResNet(classes, **{**own, **arguments})
 
 
 @MODELS.register("mini-s-fine", paper="ours, after SE-ResNet", parameters=687_540, size=48, modality="face")
 def mini_s_fine(classes: int = 8, **arguments: Any) -> MiniResNet:
     """Like mini-s, with a first convolution at full resolution and more depth at 12 and 6 pixels."""
-    return MiniResNet(classes, (32, 64, 128), (1, 2, 2), stem=16, dropout=0.1, **arguments)
+    own: dict[str, Any] = {"widths": (32, 64, 128), "depths": (1, 2, 2), "stem": 16, "dropout": 0.1}
+    return MiniResNet(classes, **{**own, **arguments})

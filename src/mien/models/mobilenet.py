@@ -1,4 +1,4 @@
-"""MobileNet (v1): the baseline of S4, and a face network to fine-tune."""
+"""MobileNet (v1): a baseline from scratch, and a face network to fine-tune."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ class MobileNet(nn.Module):
 
 
 @MODELS.register(
-    "mobilenet-v1", paper="Howard et al. 2017; S4", parameters=3_213_575, classes=7, size=48, modality="face"
+    "mobilenet-v1", paper="Howard et al. 2017; Elayanithottathil", parameters=3_213_575, classes=7, size=48, modality="face"
 )
 def mobilenet_v1(classes: int = 7, **arguments: Any) -> MobileNet:
-    """The baseline of S4, for seven classes: Keras also counts 21,888 batch-norm statistics, 3,235,463 in all."""
+    """A baseline for seven classes at 48 px; with batch-norm statistics (21,888) Keras counts 3,235,463."""
     return MobileNet(classes, **arguments)
 
 

@@ -25,8 +25,15 @@ def evaluate(model: Model, faces: FaceSet, name: str) -> list[Evaluation]:
     Raises:
         DataError: the set has a label that the model does not know.
     """
-    scores = model(list(faces.pixels))
-    labels = model.spec.labels
+    return evaluate_scores(model(list(faces.pixels)), model.spec.labels, faces, name)
+
+
+def evaluate_scores(scores: np.ndarray, labels: tuple[str, ...], faces: FaceSet, name: str) -> list[Evaluation]:
+    """The same for scores [N, K] over `labels`.
+
+    Raises:
+        DataError: the set has a label that is not among `labels`.
+    """
     results = []
     rows = faces.majority >= 0
     results.append(_on(name, labels, faces.labels, faces.majority[rows], scores[rows]))

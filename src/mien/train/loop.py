@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.losses import LOSSES
+from mien.losses.base import build
+from mien.losses.margin import MarginLoss, give_head
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS, Output
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
@@ -38,23 +40,33 @@ def build_model(recipe: Recipe, classes: int) -> nn.Module:
     return MODELS.create(recipe.model, classes=classes, **colour, **recipe.arguments)
 
 
-def build_losses(recipe: Recipe, classes: int, prior: np.ndarray) -> nn.ModuleList:
-    """The terms of the loss, each called with (output, targets).
+def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tensor, prior: np.ndarray) -> nn.ModuleList:
+    """The terms of the loss, each called with (output, targets), made to fit what the network gives for these faces.
+
+    Args:
+        faces: uint8 [n, S, S] or [n, S, S, 3]; a few are enough.
+        targets: of all training faces [N, K].
+        prior: frequency of each class among the faces drawn [K].
 
     Raises:
-        RecipeError: a term does not take the arguments given.
+        RecipeError: a term does not take the arguments given, or reads what the network does not give.
     """
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        output = model.eval()(to_tensor(faces.to(device)))
     terms = nn.ModuleList()
     for term in recipe.loss:
-        arguments = dict(term.arguments)
-        if term.name == "soft-cross-entropy":
-            arguments = {"prior": prior.tolist(), "tau": recipe.tau, "smoothing": recipe.smoothing, **arguments}
-        if "classes" in LOSSES.facts(term.name).get("needs", ()):
-            arguments.setdefault("classes", classes)
-        try:
-            terms.append(LOSSES.create(term.name, **arguments))
-        except TypeError as error:
-            raise RecipeError(f"{recipe.name}: loss {term.name!r}: {error}") from error
+        adjusted = {"prior": prior.tolist(), "tau": recipe.tau, "smoothing": recipe.smoothing}
+        arguments = {**(adjusted if term.name == "soft-cross-entropy" else {}), **term.arguments}
+        if "counts" not in arguments:
+            arguments["counts"] = (prior * len(targets)).tolist()
+        terms.append(build(term.name, output, **arguments))
+    trains = [LOSSES.facts(term.name) for term in recipe.loss]
+    if not any("logits" in facts.get("needs", ()) or facts.get("head") for facts in trains):
+        raise RecipeError(f"{recipe.name}: no term of the loss trains the classifier; add cross-entropy")
+    for loss in terms:
+        if isinstance(loss, MarginLoss):
+            give_head(model, loss)
     return terms
 
 
@@ -64,7 +76,8 @@ def build_optimiser(parts: list[nn.Module], recipe: Recipe) -> torch.optim.Optim
     Raises:
         RecipeError: an unknown kind of optimiser.
     """
-    trained = [p for part in parts for p in part.parameters() if p.requires_grad]
+    # a margin loss shares its head with the network: each tensor is stepped once
+    trained = list(dict.fromkeys(p for part in parts for p in part.parameters() if p.requires_grad))
     o = recipe.optimiser
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": o.weight_decay},
@@ -110,6 +123,7 @@ class Trainer:
     Args:
         data: folder of the data set, or faces already read.
         rows: (train, val) row numbers of those faces; by default the official splits.
+        home: folder of the whole run, where this is one fold of several; other runs are looked for beside it.
     """
 
     def __init__(
@@ -121,9 +135,11 @@ class Trainer:
         *,
         rows: tuple[np.ndarray, np.ndarray] | None = None,
         team: Team | None = None,
+        home: Path | None = None,
     ) -> None:
         self.recipe, self.folder, self.device = recipe, Path(folder), device
         self.team = team or Team()
+        beside = (home or self.folder).parent
         self.folder.mkdir(parents=True, exist_ok=True)
         self.generator = torch.Generator()
         self._seed(0)
@@ -137,17 +153,19 @@ class Trainer:
         self.weight = torch.from_numpy(weight)
         self.pixels = torch.from_numpy(self.train.pixels)
         self.targets = torch.from_numpy(targets)
-        self.teachers = [load_network(self.folder.parent / name, device) for name in recipe.distill.teachers]
+        self.people = torch.from_numpy(np.unique(self.train.group, return_inverse=True)[1])
+        self.teachers = [load_network(beside / name, device) for name in recipe.distill.teachers]
         self._blend_teachers()
         self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
         if recipe.init:
-            start_from(self.model, last_weights(self.folder.parent / recipe.init), recipe.init)
+            start_from(self.model, last_weights(beside / recipe.init), recipe.init)
         if recipe.frozen:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(not name.startswith(recipe.frozen))
         self.team.agree(self.model)
+        # before the average, for a margin loss replaces the network's head
+        self.losses = build_losses(recipe, self.model, self.pixels[:2], self.targets, self.prior).to(device)
         self.ema = copy.deepcopy(self.model).eval()
-        self.losses = build_losses(recipe, len(faces.labels), self.prior).to(device)
         self.team.agree(self.losses)
         self.optimiser = build_optimiser([self.model, self.losses], recipe)
         self.epoch = 0
@@ -194,9 +212,9 @@ class Trainer:
         while self.epoch < last:
             start = time.perf_counter()
             self._seed(self.epoch + 1)
-            loss = self._train_epoch()
+            loss, right = self._train_epoch()
             self.epoch += 1
-            line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4)}
+            line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4), "train_accuracy": round(right, 4)}
             if self.team.leads:
                 if len(self.val) and (self.epoch % 2 == 0 or self.epoch == last):
                     line |= self._validate()
@@ -207,8 +225,9 @@ class Trainer:
             self.team.wait()
         return self.history[-1] if self.history else {}
 
-    def _train_epoch(self) -> float:
-        r, total = self.recipe, 0.0
+    def _train_epoch(self) -> tuple[float, float]:
+        """Mean loss and accuracy of the epoch's batches, as augmented."""
+        r, total = self.recipe, np.zeros(2)
         rows = torch.multinomial(self.weight, len(self.weight), replacement=r.balance > 0, generator=self.order)
         batches = torch.split(rows, r.batch)[: len(rows) // r.batch] or (rows,)
         side = side_at(self.epoch, r.epochs, r.size)
@@ -220,32 +239,36 @@ class Trainer:
             step = self.epoch * len(batches) + index
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(step, r.epochs * len(batches), warmup, peak, r.optimiser.schedule)
-            total += self._step(self.team.share(batch), side) / len(batches)
+            total += np.array(self._step(self.team.share(batch), side)) / len(batches)
             _average(self.ema, self.model, min(r.optimiser.ema, (step + 1) / (step + 10)))
-        return total
+        return float(total[0]), float(total[1])
 
-    def _step(self, batch: Tensor, side: int) -> float:
-        """One step on these rows; returns their loss."""
+    def _step(self, batch: Tensor, side: int) -> tuple[float, float]:
+        """One step on these rows; returns their loss and accuracy."""
         self.optimiser.zero_grad(set_to_none=True)
-        value = self.loss_of(batch, side)
+        value, right = self.loss_of(batch, side)
         value.backward()  # type: ignore[no-untyped-call]
         trained = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.team.average_gradients(trained)
         nn.utils.clip_grad_norm_(trained, 5.0)
         self.optimiser.step()
-        return float(value.detach())
+        return float(value.detach()), right
 
-    def loss_of(self, batch: Tensor, side: int) -> Tensor:
-        """The loss of these training rows, augmented, as a tensor to be differentiated."""
+    def loss_of(self, batch: Tensor, side: int) -> tuple[Tensor, float]:
+        """The loss of these training rows, augmented, as a tensor to be differentiated; and their accuracy."""
         r = self.recipe
         x = to_tensor(self.pixels[batch].to(self.device))
         x = r.augment(x, side, self.generator)
         x, (targets,) = r.augment.mix(x, [self.targets[batch].to(self.device)], self.generator)
         targets = self._per_view(x, targets)
+        subject = self.people[batch].to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=r.optimiser.half):
             output: Output = self.model(x.contiguous(memory_format=torch.channels_last))
-        terms = [term.weight * loss(output, targets) for term, loss in zip(r.loss, self.losses, strict=True)]
-        return torch.stack(terms).sum()
+        terms = [
+            term.weight * loss(output, targets, subject=subject) for term, loss in zip(r.loss, self.losses, strict=True)
+        ]
+        right = (output.logits.argmax(1) == targets.argmax(1)).float().mean()
+        return torch.stack(terms).sum(), float(right)
 
     @torch.no_grad()
     def _per_view(self, x: Tensor, targets: Tensor) -> Tensor:

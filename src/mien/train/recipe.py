@@ -216,7 +216,7 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
-    """Read a recipe by name (one in the package) or by path.
+    """Read a recipe by name (one in the package) or by path; the key `base` names a recipe that it alters.
 
     Args:
         changes: fields that replace the file's, such as `epochs=2`.
@@ -228,7 +228,23 @@ def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"no recipe {str(name)!r}; in the package are {', '.join(recipes())}; or give a .toml file")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = _read(path)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path.name} is not TOML: {error}") from error
     return dataclasses.replace(_build(Recipe, table, path.name), **changes)
+
+
+def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+    """The tables of a recipe over those of the recipe that its key `base` names, in the same folder or the package."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    found = [folder / f"{base}.toml" for folder in (path.parent, FOLDER) if (folder / f"{base}.toml").is_file()]
+    if not found or depth > 5:
+        raise RecipeError(f"{path.name}: base = {base!r} is no recipe of {path.parent} or of the package")
+    merged = _read(found[0], depth + 1)
+    for key, value in table.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged

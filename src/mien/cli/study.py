@@ -1,0 +1,46 @@
+"""`mien bench run` and `mien bench table`: recipes times seeds, and the table of their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RESULTS = Path("docs/measured/results.jsonl")
+
+
+def run(
+    recipes: Annotated[list[str], typer.Argument(help="Names of recipes in the package, or .toml files.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set, or of several, each in its own.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder for runs.")],
+    seeds: Annotated[list[int], typer.Option("--seed", help="Seed; repeat for several.")] = [1],  # noqa: B006
+    results: Annotated[Path, typer.Option("--results", help="File of results, added to.")] = RESULTS,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train recipes with several seeds under their protocols, test each once, add the figures to a file."""
+    from mien.errors import require
+
+    require("torch", "train")
+    from mien.bench.results import run_bench
+    from mien.train.distributed import join
+
+    changes = {} if epochs is None else {"epochs": epochs}
+    run_bench(recipes, seeds, data, runs, results, device=device, changes=changes, say=typer.echo, team=join())
+
+
+def table(
+    results: Annotated[Path, typer.Option("--results", help="File of results.")] = RESULTS,
+) -> None:
+    """Markdown table of results: mean and deviation over seeds, beside each paper's figure."""
+    from mien.errors import DataError, require
+
+    require("torch", "train")
+    from mien.bench.results import read_lines
+    from mien.bench.results import table as make
+
+    lines = read_lines(results)
+    if not lines:
+        raise DataError(f"{results} holds no results yet; make some with `mien bench run`")
+    typer.echo(make(lines), nl=False)

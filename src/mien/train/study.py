@@ -1,0 +1,201 @@
+"""One recipe under its protocol: every fold trained, then tested once, with figures that say what they rest on."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import mien
+from mien.datasets.faces import FaceSet
+from mien.errors import DataError
+from mien.metrics import both_ways
+from mien.metrics.calibration import log_softmax
+from mien.metrics.evaluation import Evaluation
+from mien.protocols import Fold, Leak, check_copies, check_subjects, fingerprints, kfold, loso, official, tie_copies
+from mien.report.research import Curves, confusion_figure, folds_figure, reliability_figure, training_figure
+from mien.train.checkpoint import load_network, load_state
+from mien.train.distributed import Team
+from mien.train.evaluate import evaluate_scores
+from mien.train.loop import Trainer
+from mien.train.prepare import read_faces
+from mien.train.recipe import Recipe
+from mien.train.views import predict
+
+
+def folds_of(recipe: Recipe, faces: FaceSet) -> tuple[list[Fold], list[Leak]]:
+    """The folds of a recipe's protocol, and what an official split leaks.
+
+    Raises:
+        LeakError: a person or an identical picture would stand on two sides.
+        DataError: the data set lacks what the protocol needs (official splits, or people).
+    """
+    prints = fingerprints(faces.pixels)
+    val = 0.0 if recipe.select == "last" else 0.1
+    if recipe.protocol == "official":
+        folds = official(faces.split, faces.group, faces.majority, val=val, seed=recipe.seed)
+    elif recipe.protocol == "kfold":
+        group = tie_copies(faces.group, prints)
+        folds = kfold(group, faces.majority, recipe.folds, recipe.seed, val=val)
+    else:
+        people = np.char.startswith(faces.group.astype(str), "#")
+        if people.any():
+            raise DataError(f"{recipe.dataset} does not say who is shown on {int(people.sum())} faces; loso needs that")
+        folds = loso(faces.group, faces.majority, val=val, seed=recipe.seed)
+    leaks = [leak for fold in folds for leak in (check_subjects(fold, faces.group), check_copies(fold, prints))]
+    return folds, [leak for leak in leaks if len(leak)]
+
+
+@dataclass
+class Study:
+    """A recipe, the faces it is for, and the folder that its folds are trained in.
+
+    Attributes:
+        folder: of the run; with several folds each has a folder `fold-01` ... in it.
+    """
+
+    recipe: Recipe
+    faces: FaceSet
+    folder: Path
+    device: torch.device
+    team: Team
+
+    @classmethod
+    def open(cls, recipe: Recipe, data: Path, runs: Path, device: torch.device, team: Team | None = None) -> Study:
+        """Read the data of a recipe; the run's folder is `runs/<name of the recipe>`."""
+        return cls(recipe, read_faces(recipe, data), Path(runs) / recipe.name, device, team or Team())
+
+    def place(self, number: int, of: int) -> Path:
+        return self.folder if of == 1 else self.folder / f"fold-{number + 1:02d}"
+
+    def train(self, say: Callable[[str], None] = print) -> list[Fold]:
+        """Train every fold that is not finished, and write down what it was trained with."""
+        folds, leaks = folds_of(self.recipe, self.faces)
+        for leak in leaks:
+            say(f"note: {leak}")
+        for number, fold in enumerate(folds):
+            folder = self.place(number, len(folds))
+            if len(folds) > 1:
+                say(f"{fold.name}: {len(fold.train)} faces to train on, {len(fold.test)} to test on")
+            start = time.perf_counter()
+            rows = (fold.train, fold.val)
+            trainer = Trainer(self.recipe, self.faces, folder, self.device, rows=rows, team=self.team, home=self.folder)
+            trainer.run(say)
+            if self.team.leads:
+                write_record(trainer, fold, time.perf_counter() - start)
+        return folds
+
+    def test(self) -> dict[str, Any]:
+        """Score the test rows of every fold, once: figures over all of them together, and the accuracy of each fold.
+
+        The scores are kept in `predictions.npz` (rows, truth, scores, fold), the figures drawn in PNG files beside it.
+
+        Raises:
+            WeightsError: a fold has not been trained.
+        """
+        folds, leaks = folds_of(self.recipe, self.faces)
+        rows = np.concatenate([fold.test for fold in folds])
+        scores = np.concatenate([self._scores(fold, self.place(i, len(folds))) for i, fold in enumerate(folds)])
+        which = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
+        tested = self.faces[rows]
+        np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.majority, scores=scores, fold=which)
+        results = evaluate_scores(scores, self.faces.labels, tested, self.recipe.dataset)
+        self._draw(results[0])
+        right = (scores.argmax(1) == tested.majority).astype(np.float64)
+        known = tested.majority >= 0
+        per_fold = [round(float(right[(which == i) & known].mean()), 4) for i in range(len(folds))]
+        if len(folds) > 1:
+            folds_figure({self.recipe.name: per_fold}, self.folder / "folds.png")
+        facts: dict[str, Any] = {result.name.split(": ")[-1]: result.figures() for result in results}
+        twins = [leak.test for leak in leaks if leak.what == "copy"]
+        copied = np.isin(rows, np.concatenate(twins)) if twins else np.zeros(len(rows), bool)
+        if copied.any():
+            both = both_ways(lambda r: float(r.mean()), copied[known], right[known])
+            facts["without_copies"] = {"accuracy": round(both.distinct, 4), "copies": both.copies, "faces": both.rows}
+        return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks]}
+
+    def _draw(self, result: Evaluation) -> None:
+        confusion_figure(result.matrix, result.labels, self.folder / "confusion.png", title=self.recipe.name)
+        reliability_figure(result.scores, result.truth, self.folder / "reliability.png", title=self.recipe.name)
+
+    def _scores(self, fold: Fold, folder: Path) -> np.ndarray:
+        network = load_network(folder, self.device)
+        state = load_state(folder / "best.pt") or {}
+        logits = predict(network, self.faces.pixels[fold.test], self.device, views=self.recipe.views)
+        share = state.get("line", {}).get("prior_share", 0.0)
+        logits = logits + share * state["tau"] * np.log(np.maximum(state["prior"], 1e-6))
+        return np.asarray(np.exp(log_softmax(logits)))
+
+
+def machine(device: torch.device) -> str:
+    """The kind of machine, in words: cores and processor, or the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{os.cpu_count()}-core {platform.machine()}, {platform.system()}, no GPU"
+
+
+def write_record(trainer: Trainer, fold: Fold, seconds: float) -> None:
+    """Leave beside the weights: recipe, versions, data, seeds, the curves as CSV and PNG, and a card."""
+    recipe, folder, history = trainer.recipe, trainer.folder, trainer.history
+    known = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
+    record = {
+        "recipe": asdict(recipe),
+        "protocol": {"fold": fold.name, "train": len(fold.train), "val": len(fold.val), "test": len(fold.test)},
+        "data": {"name": recipe.dataset, "sha256": trainer.fingerprint},
+        "versions": {"mien": mien.__version__, "torch": torch.__version__, "numpy": np.__version__}
+        | {"python": platform.python_version()},
+        "machine": machine(trainer.device),
+        "processes": trainer.team.size,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "seconds": round(sum(line.get("seconds", 0.0) for line in history) or seconds, 1),
+        # a finished run that is started again keeps its date
+        "finished": known.get("finished") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    columns = ("epoch", "loss", "train_accuracy", "val_accuracy", "val_uar", "prior_share", "selected", "seconds")
+    with open(folder / "curves.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(history)
+    draw_curves(trainer)
+    (folder / "card.md").write_text(_card(record, trainer), encoding="utf-8")
+
+
+def draw_curves(trainer: Trainer) -> None:
+    """`curves.png`: training loss, and accuracy on the validation faces or, without any, on the training faces."""
+    history = trainer.history
+    key, measured = ("val_accuracy", "validation") if len(trainer.val) else ("train_accuracy", "training, augmented")
+    known = [(line["epoch"], line[key]) for line in history if key in line]
+    if not known:
+        return
+    # accuracy is not measured after every epoch; the line runs straight between
+    epochs, values = (np.array(column, float) for column in zip(*known, strict=True))
+    accuracy = np.interp(np.array([line["epoch"] for line in history], float), epochs, values)
+    curves = {trainer.recipe.name: Curves([line["loss"] for line in history], accuracy.tolist())}
+    training_figure(curves, trainer.folder / "curves.png", measured=f"accuracy, {measured}", title=trainer.recipe.name)
+
+
+def _card(record: dict[str, Any], trainer: Trainer) -> str:
+    recipe, best = trainer.recipe, max(trainer.history, key=lambda line: line.get("selected", -1.0), default={})
+    selected = "val_accuracy" in best
+    counts = np.bincount(trainer.train.majority[trainer.train.majority >= 0], minlength=len(trainer.labels))
+    drawn = ", ".join(f"{label} {count:,}" for label, count in zip(trainer.labels, counts, strict=True))
+    return (
+        f"# {recipe.name}\n\n{recipe.model}, {record['parameters']:,} parameters, trained on {recipe.dataset} "
+        f"({record['protocol']['train']:,} faces: {drawn}), seed {recipe.seed}, {len(trainer.history)} epochs, "
+        f"{record['seconds'] / 60:.0f} minutes on {record['machine']}.\n\n"
+        f"Selected by `{recipe.select}` on {record['protocol']['val']:,} validation faces"
+        + (f": accuracy {best['val_accuracy']}, UAR {best['val_uar']} (epoch {best['epoch']})" if selected else "")
+        + ".\nThe test faces were not looked at.\n\nEverything else is in `run.json`; the curves in `curves.csv` and "
+        "`curves.png`.\n"
+    )
