@@ -17,12 +17,14 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
     name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
     half: Annotated[bool, typer.Option("--half/--full", help="Store weights as 16-bit floats.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations: smaller, faster.")] = False,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average each face with its mirror image, inside the file; twice the work.")
     ] = False,
     prior: Annotated[
         float | None, typer.Option(help="Share of the class frequencies put back, 0 to 1; chosen on validation.")
     ] = None,
+    start: Annotated[str, typer.Option(help="Other data or weights that the run started from, for the record.")] = "",
     command: Annotated[str, typer.Option(help="The training command, for the record.")] = "",
 ) -> None:
     """Calibrate on the validation split and write one self-contained ONNX file."""
@@ -33,7 +35,16 @@ def export(
     from mien.export.onnx import export_run
 
     facts = export_run(
-        run, data, out, name=name or run[-1].name, half=half, mirror=mirror, prior_share=prior, command=command
+        run,
+        data,
+        out,
+        name=name or run[-1].name,
+        half=half,
+        int8=int8,
+        mirror=mirror,
+        prior_share=prior,
+        start=start,
+        command=command,
     )
     for key, value in facts.items():
         typer.echo(f"{key}: {value}")

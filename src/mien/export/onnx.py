@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import warnings
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets import DATASETS
-from mien.datasets.faces import load_faces
+from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import WeightsError
+from mien.export.int8 import compare, quantise
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
 from mien.pipeline.session import open_session
@@ -101,12 +103,22 @@ def export_run(
     *,
     name: str,
     half: bool = True,
+    int8: bool = False,
     mirror: bool = False,
     prior_share: float | None = None,
+    start: str = "",
     command: str = "",
     geometry: Geometry = FRAMING,
 ) -> dict[str, Any]:
     """Calibrate the best network of a run on the validation split and write it.
+
+    Args:
+        half: store weights in 16 bits.
+        int8: quantise weights and activations to 8 bits instead; calibrated on training faces.
+        mirror: average each face with its mirror image.
+        prior_share: share of the class frequencies put back; None chooses it on the validation split.
+        start: what other data or weights the run started from, for the Spec.
+        command: how the run was trained, for the Spec.
 
     Returns:
         The validation figures and what was chosen.
@@ -115,9 +127,11 @@ def export_run(
         WeightsError: the run is not there, or the written file disagrees with the network.
     """
     network, state = average_runs([run] if isinstance(run, Path) else run)
+    half = half and not int8
     if half:
         _round_to_half(network)
-    faces = load_faces(DATASETS.create("ferplus", root=data).part("val"))
+    index = DATASETS.create("ferplus", root=data)
+    faces = load_faces(index.part("val"))
     faces = faces[faces.majority >= 0]
     logits = float_logits(network, faces.pixels, mirror=mirror)
     log_prior = np.log(np.array(state["adjustment"]))
@@ -142,13 +156,45 @@ def export_run(
         unsure_accuracy=round(sure, 4),
         architecture=state["model"] + (", mean with the mirrored face" if mirror else ""),
         parameters=sum(p.numel() for p in network.parameters()),
-        trained_on=("FER2013 pictures", "FER+ votes"),
+        trained_on=("FER2013 pictures", "FER+ votes", *([start] if start else [])),
         licence="Apache-2.0 (weights); the training pictures' licence is unclear, see the card",
         command=command,
         figures=figures,
     )
-    write(Scorer(network, bias, temperature, mirror), spec, out, half=half)
+    scorer = Scorer(network, bias, temperature, mirror)
+    write(scorer, spec, out, half=half)
+    if int8:
+        figures |= _rewrite_in_int8(out, spec, load_faces(index.part("train")).pixels[::64], faces)
     return {**figures, "prior_share": share, "temperature": temperature, "unsure_below": below, "coverage": coverage}
+
+
+def _rewrite_in_int8(out: Path, spec: Spec, training: np.ndarray, val: FaceSet) -> dict[str, Any]:
+    """Replace a float file by its 8-bit version if that still answers alike; returns how they compare."""
+    content = out.read_bytes()
+    try:
+        small = onnx.load_from_string(quantise(content, training))
+        label(small, dataclasses.replace(spec, architecture=f"{spec.architecture}, 8-bit"))
+        facts = compare(content, small.SerializeToString(), val.pixels, val.majority)
+    except WeightsError:
+        out.unlink()
+        raise
+    replace_whole(out, small.SerializeToString())
+    return facts
+
+
+def label(model: onnx.ModelProto, spec: Spec) -> None:
+    """Put the Spec, and nothing else, into a file's metadata."""
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, spec.to_json()
+
+
+def replace_whole(out: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    scratch = out.with_name(out.name + ".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch.write_bytes(content)
+    os.replace(scratch, out)
 
 
 def _round_to_half(network: nn.Module) -> None:
@@ -181,8 +227,7 @@ def write(network: nn.Module, spec: Spec, out: Path, *, half: bool, output: str 
     model = onnx.load_from_string(buffer.getvalue())
     if half:
         store_as_half(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, spec.to_json()
+    label(model, spec)
     onnx.checker.check_model(model)
     content = model.SerializeToString()
     with torch.no_grad():
@@ -192,10 +237,7 @@ def write(network: nn.Module, spec: Spec, out: Path, *, half: bool, output: str 
     most = 1e-3 if half else 1e-4
     if gap > most:
         raise WeightsError(f"{out}: the file's {output} differ from the network's by {gap:.2g}, more than {most:g}")
-    scratch = out.with_name(out.name + ".part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch.write_bytes(content)
-    os.replace(scratch, out)
+    replace_whole(out, content)
 
 
 def store_as_half(model: onnx.ModelProto, least: int = 512) -> None:
