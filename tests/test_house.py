@@ -105,6 +105,16 @@ def test_files_stay_small() -> None:
     assert not long
 
 
+def test_every_data_set_is_in_the_docs() -> None:
+    from mien.datasets import DATASETS
+
+    page = SOURCE.parent.parent / "docs" / "datasets.md"
+    if not page.is_file():
+        pytest.skip("docs are not beside an installed package")
+    listed = [line.split("`")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert listed == DATASETS.names(), "run python scripts/make_datasets_page.py"
+
+
 def test_every_verb_is_in_the_docs() -> None:
     from typer.main import get_command
 

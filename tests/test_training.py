@@ -212,6 +212,34 @@ def test_export_agrees_with_torch_and_carries_its_spec(run: tuple[Path, Path], t
     assert (tmp_path / "True.onnx").stat().st_size < 0.6 * (tmp_path / "False.onnx").stat().st_size
 
 
+def test_8_bit_export_agrees_or_is_refused(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    from mien.export import int8
+    from mien.export.onnx import export_run
+    from mien.pipeline.model import load
+
+    data, folder = run
+    out = tmp_path / "small.onnx"
+    # two epochs on noise leave scores that hardly differ, so that agreement says little here
+    monkeypatch.setattr(int8, "LEAST_AGREEMENT", 0.3)
+    facts = export_run(folder, data, out, name="tiny", int8=True, start="nothing")
+    assert 0.3 <= facts["agreement"] <= 1
+    assert facts["largest_gap"] < 0.2
+    model = load(out)
+    assert "8-bit" in model.spec.architecture
+    assert "nothing" in model.spec.trained_on
+    assert model([np.zeros((48, 48, 3), np.uint8)]).sum() == pytest.approx(1, abs=1e-3)
+    full = tmp_path / "full.onnx"
+    export_run(folder, data, full, name="tiny", half=False)
+    assert out.stat().st_size < 0.4 * full.stat().st_size
+    monkeypatch.setattr(int8, "LEAST_AGREEMENT", 1.01)
+    with pytest.raises(WeightsError, match="export with --half"):
+        export_run(folder, data, out, name="tiny", int8=True)
+    assert not out.exists()
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     from mien.train.checkpoint import load_network, load_state
 
