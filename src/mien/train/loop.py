@@ -25,6 +25,7 @@ from mien.train.checkpoint import channels_last, last_weights, load_network, loa
 from mien.train.distributed import Team
 from mien.train.prepare import fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
+from mien.train.stages import run_stage
 from mien.train.views import predict, to_tensor
 
 
@@ -139,7 +140,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.folder, self.device = recipe, Path(folder), device
         self.team = team or Team()
-        beside = (home or self.folder).parent
+        self.beside = beside = (home or self.folder).parent
         self.folder.mkdir(parents=True, exist_ok=True)
         self.generator = torch.Generator()
         self._seed(0)
@@ -171,6 +172,7 @@ class Trainer:
         self.epoch = 0
         self.best = -1.0
         self.history: list[dict[str, Any]] = []
+        self.stages: list[dict[str, Any]] = []
 
     def _seed(self, epoch: int) -> None:
         """Chance of an epoch depends on seed, epoch and process only, so that a resumed run draws the same."""
@@ -204,10 +206,12 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.losses.load_state_dict(state.get("losses", self.losses.state_dict()))
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
+        self.stages = state.get("stages", [])
 
     def run(self, say: Callable[[str], None] = print) -> dict[str, Any]:
         """Train to the last epoch; returns the last line of the log."""
         self.resume()
+        self._prepare(say)
         last = min(self.recipe.stop or self.recipe.epochs, self.recipe.epochs)
         while self.epoch < last:
             start = time.perf_counter()
@@ -224,6 +228,20 @@ class Trainer:
                 say(json.dumps(line))
             self.team.wait()
         return self.history[-1] if self.history else {}
+
+    def _prepare(self, say: Callable[[str], None]) -> None:
+        """The recipe's stages that are not done yet; each process does the same, for chance is the same."""
+        for number in range(len(self.stages), len(self.recipe.stage)):
+            stage, start = self.recipe.stage[number], time.perf_counter()
+            self._seed(-1 - number)
+            figures = run_stage(stage, self)
+            self.team.agree(self.model)
+            self.ema.load_state_dict(self.model.state_dict())
+            self.stages.append({"stage": stage.name, **figures, "seconds": round(time.perf_counter() - start, 1)})
+            if self.team.leads:
+                self._save_last()
+                say(json.dumps(self.stages[-1]))
+            self.team.wait()
 
     def _train_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy of the epoch's batches, as augmented."""
@@ -305,6 +323,9 @@ class Trainer:
             facts |= {"prior": self.prior.tolist(), "tau": self.recipe.tau, "line": line}
             facts |= {"arguments": {**({"channels": 3} if self.recipe.colour else {}), **self.recipe.arguments}}
             save_state(self.folder / "best.pt", {**facts, "state": self.ema.state_dict()})
+        self._save_last()
+
+    def _save_last(self) -> None:
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
@@ -314,7 +335,8 @@ class Trainer:
             "epoch": self.epoch,
             "best": self.best,
             "history": self.history,
+            "stages": self.stages,
         }
         save_state(self.folder / "last.pt", state)
-        lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
+        lines = "".join(json.dumps(entry) + "\n" for entry in [*self.stages, *self.history])
         (self.folder / "log.jsonl").write_text(lines, encoding="utf-8")

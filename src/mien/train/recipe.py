@@ -55,6 +55,23 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What is done once, before the first epoch, in another way than by steps down the loss.
+
+    Attributes:
+        name: of a registered stage.
+        epochs: passes over the training split, or rounds of what the stage does.
+        lr: learning rate.
+        arguments: passed to the stage.
+    """
+
+    name: str
+    epochs: int = 10
+    lr: float = 1e-3
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Paper:
     """The figure that this run stands beside in the tables.
 
@@ -112,7 +129,8 @@ class Recipe:
         loss: terms of the loss; by default `soft-cross-entropy` alone, which takes `tau` and `smoothing` from here.
         init: name of an earlier run, in the same folder of runs, whose last weights this one starts from, or empty.
             A head of another size starts anew.
-        frozen: parameters whose names begin so are not trained.
+        frozen: parameters whose names begin so are not trained by the loss; a stage may train them.
+        stage: what is done before the first epoch, in this order.
     """
 
     name: str
@@ -137,6 +155,7 @@ class Recipe:
     smoothing: float = 0.0
     init: str = ""
     frozen: tuple[str, ...] = ()
+    stage: tuple[Stage, ...] = ()
     loss: tuple[Term, ...] = (Term("soft-cross-entropy"),)
     optimiser: Optimiser = field(default_factory=Optimiser)
     augment: Augment = field(default_factory=Augment)
