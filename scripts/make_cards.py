@@ -84,7 +84,7 @@ def card(model: Model, results: list[Evaluation], alone: tuple[int, float, float
 - Licence: {spec.licence}.
 - The start: `faceres` is a MobileNet that was trained to recognise people, then to estimate age and gender (Savchenko, PeerJ
   Computer Science 5:e197, 2019). The package that carries it is MIT, its author's code Apache-2.0; its training pictures,
-  celebrities found by web search (VGGFace2, so its documents say), are not covered by either. Whoever needs weights from
+  celebrities found by web search (VGGFace2, as far as we know), are covered by neither. Whoever needs weights from
   FER2013 alone trains `mien-m-base`, `mien-m-middle`, `mien-m` and `mien-s-base`, `mien-s` (earlier weights: FER+
   accuracy .826 and .812).
 - Temperature {spec.temperature}. **unsure**: a top score below {spec.unsure_below:.2f}. On the validation split
