@@ -37,11 +37,18 @@ class Neutraliser(nn.Module):
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         inputs = channels
         for width in widths:
-            self.encoder.append(nn.Sequential(nn.Conv2d(inputs, width, 4, 2, 1), _norm(width), nn.LeakyReLU(0.2)))
+            self.encoder.append(
+                nn.Sequential(nn.Conv2d(inputs, width, 4, 2, 1, bias=False), _norm(width), nn.LeakyReLU(0.2))
+            )
             inputs = width
         for width in reversed(widths[:-1]):
             self.decoder.append(
-                nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, width, 3, 1, 1), _norm(width), nn.ReLU())
+                nn.Sequential(
+                    nn.Upsample(scale_factor=2),
+                    nn.Conv2d(inputs, width, 3, 1, 1, bias=False),
+                    _norm(width),
+                    nn.ReLU(),
+                )
             )
             inputs = width
         self.last = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, channels, 3, 1, 1), nn.Sigmoid())

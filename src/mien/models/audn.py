@@ -82,7 +82,7 @@ class AUDN(nn.Module):
     def fields(self, patterns: Tensor) -> Tensor:
         """Standardised patterns by receptive field, [N, G, M]."""
         flat = (patterns.flatten(1) - self.mean) / self.deviation
-        return flat[:, self.members]
+        return flat.index_select(1, self.members.flatten()).reshape(-1, *self.members.shape)
 
     def visible(self, x: Tensor) -> Tensor:
         """What the first machines see of pictures [N, C, S, S], [N, G, M]."""

@@ -82,7 +82,7 @@ class DeRL(nn.Module):
         return Output(self.head(self.dropout(embedding)), embedding, aux)
 
 
-@MODELS.register("derl", paper="Yang et al. 2018, DeRL", parameters=2_042_537, size=48, modality="face")
+@MODELS.register("derl", paper="Yang et al. 2018, DeRL", parameters=2_041_833, size=48, modality="face")
 def derl(classes: int = 8, tiny: bool = False, **arguments: Any) -> DeRL:
     """Start it with the stage `neutralise` and freeze `generator.`; `tiny` is for tests."""
     own: dict[str, Any] = {"widths": (4, 4, 6, 6), "local": 4, "dim": 4} if tiny else {}

@@ -62,7 +62,7 @@ class Setting:
 
     def batches(self) -> Iterator[Tensor]:
         """The rows of one epoch in random order; a last batch of one face is left out."""
-        for rows in torch.randperm(len(self.pixels), generator=self.generator).split(self.batch):
+        for rows in torch.split(torch.randperm(len(self.pixels), generator=self.generator), self.batch):
             if len(rows) > 1:
                 yield rows
 

@@ -56,7 +56,7 @@ class Group:
     def __call__(self, setting: Setting) -> Figures:
         patterns, kept = setting.part("patterns"), setting.part("members")
         rows = torch.randperm(len(setting.pixels), generator=setting.generator)[: self.faces]
-        x = torch.cat([patterns(setting.faces(part)).flatten(1) for part in rows.split(setting.batch)])
+        x = torch.cat([patterns(setting.faces(part)).flatten(1) for part in torch.split(rows, setting.batch)])
         deviation, mean = torch.std_mean(x, 0, correction=0)
         # a pattern that never changes stays at 0 instead of growing without bound
         deviation = deviation.clamp_min(0.05 * float(deviation.mean()) + 1e-6)
@@ -65,4 +65,4 @@ class Group:
         z = (x - mean) / deviation
         worth = relevance(z, setting.classes[rows].to(z.device), len(setting.labels))
         kept.copy_(group(z, worth, *kept.shape))
-        return {"patterns_used": len(kept.unique()), "patterns": x.shape[1]}
+        return {"patterns_used": int((torch.bincount(kept.flatten()) > 0).sum()), "patterns": x.shape[1]}

@@ -16,7 +16,8 @@ from mien.train.views import to_tensor
 
 def _rows_of(people: Tensor) -> list[Tensor]:
     order = torch.argsort(people)
-    return list(order.split(torch.bincount(people)[people.unique()].tolist()))
+    counts = torch.bincount(people)
+    return list(torch.split(order, counts[counts > 0].tolist()))
 
 
 def _nearest(pixels: Tensor, neutral: Tensor, among: int) -> Tensor:
@@ -27,7 +28,9 @@ def _nearest(pixels: Tensor, neutral: Tensor, among: int) -> Tensor:
         return (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-3)
 
     own, theirs = small(pixels), small(neutral)
-    picked = [torch.cdist(part, theirs).topk(min(among, len(neutral)), 1, largest=False)[1] for part in own.split(512)]
+    picked = [
+        torch.cdist(part, theirs).topk(min(among, len(neutral)), 1, largest=False)[1] for part in torch.split(own, 512)
+    ]
     return torch.stack([neutral[rows].float().mean(0).round().to(torch.uint8) for rows in torch.cat(picked)])
 
 
@@ -107,10 +110,10 @@ class Neutralise:
         # softplus(-z) = -log sigmoid(z)
         real, made = judge(x, y), judge(x, fake.detach())
         against.zero_grad(set_to_none=True)
-        ((F.softplus(-real).mean() + F.softplus(made).mean()) / 2).backward()
+        ((F.softplus(-real).mean() + F.softplus(made).mean()) / 2).backward()  # type: ignore[no-untyped-call]
         against.step()
         gap = (fake - y).abs().mean()
         step.zero_grad(set_to_none=True)
-        (F.softplus(-judge(x, fake)).mean() + self.weight * gap).backward()
+        (F.softplus(-judge(x, fake)).mean() + self.weight * gap).backward()  # type: ignore[no-untyped-call]
         step.step()
         return float(gap.detach())

@@ -49,11 +49,11 @@ class Patterns:
         count = max(self.patches, 4 * layer.out_channels)
         drawn = torch.randint(len(setting.pixels), (-(-count // per),), generator=setting.generator)
         parts = []
-        for rows in drawn.split(256):
-            columns = F.unfold(prepare(setting.faces(rows)), list(layer.kernel_size)).transpose(1, 2)
+        for rows in torch.split(drawn, 256):
+            columns = F.unfold(prepare(setting.faces(rows)), layer.kernel_size[0]).transpose(1, 2)
             places = torch.randint(columns.shape[1], (len(rows), per), generator=setting.generator).to(columns.device)
             parts.append(columns.gather(1, places[:, :, None].expand(-1, -1, columns.shape[2])).flatten(0, 1))
         x = torch.cat(parts)
         x = x - x.mean(1, keepdim=True)
-        length = x.norm(dim=1)
+        length = torch.linalg.vector_norm(x, dim=1)
         return F.normalize(x[length >= length.median() / 4], dim=1)

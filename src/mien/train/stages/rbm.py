@@ -50,7 +50,7 @@ class GreedyRBM:
                 v = below(v)
             step, error = machine.contrast(v, setting.generator)
             total.append(error)
-            machine.weight -= self.decay * rate * machine.weight
+            machine.weight.mul_(1 - self.decay * rate)
             for tensor, motion, wanted in zip(
                 (machine.weight, machine.bias, machine.visible_bias), going, step, strict=True
             ):
