@@ -143,7 +143,7 @@ def test_greedy_stages_reconstruct_better_with_time(stage: str, name: str, lr: f
 
 def test_patterns_and_groups_find_structure() -> None:
     model = tiny("audn", 2)
-    figures = STAGES.create("patterns", patterns=512)(setting(model, epochs=4))
+    figures = STAGES.create("patterns", patches=512)(setting(model, epochs=4))
     assert figures["likeness"] > 0.7
     assert torch.allclose(model.filters.weight.flatten(1).norm(dim=1), torch.ones(10), atol=1e-4)
     STAGES.create("group")(setting(model))
@@ -226,7 +226,7 @@ def short(name: str, runs: Path) -> Recipe:
             (runs / "faceres").mkdir(parents=True, exist_ok=True)
             save_state(runs / "faceres" / "last.pt", {"ema": teacher.state_dict()})
             own |= {"network": "mini-s", "arguments": {"widths": [4, 6], "depths": [1, 1]}}
-        own |= {"patterns": 256} if stage.name == "patterns" else {}
+        own |= {"patches": 256} if stage.name == "patterns" else {}
         stages.append(Stage(stage.name, 1, stage.lr, own))
     return load_recipe(name, arguments={"tiny": True}, epochs=2, batch=16, stage=tuple(stages))
 
