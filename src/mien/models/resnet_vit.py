@@ -84,7 +84,8 @@ class ResNetViT(nn.Module):
 
     def tokens(self, features: Tensor) -> Tensor:
         """Map [N, D, h, w] to tokens [N, h w, D] with their positions added."""
-        positions, size = self.positions, features.shape[-2:]
+        positions: Tensor = self.positions
+        size = features.shape[-2:]
         if positions.shape[-2:] != size:
             positions = functional.interpolate(positions, size=tuple(size), mode="bilinear", align_corners=False)
         return (features + positions).flatten(2).transpose(1, 2)
