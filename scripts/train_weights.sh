@@ -14,5 +14,5 @@ fi
 mkdir -p "$out"
 mien train mien-m-face --data "$data" --runs "$runs"
 mien train mien-s-face --data "$data" --runs "$runs"
-mien export "$runs/mien-m-face" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror --start "$start" --command "$note"
-mien export "$runs/mien-s-face" --data "$data" -o "$out/mien-s.onnx" --name mien-s --start "the scores of mien-m, which started from $start" --command "$note"
+mien export "$runs/mien-m-face" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror --prior 0.6 --start "$start" --command "$note"
+mien export "$runs/mien-s-face" --data "$data" -o "$out/mien-s.onnx" --name mien-s --prior 0.6 --start "the scores of mien-m, which started from $start" --command "$note"
