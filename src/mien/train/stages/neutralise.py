@@ -114,6 +114,6 @@ class Neutralise:
         against.step()
         gap = (fake - y).abs().mean()
         step.zero_grad(set_to_none=True)
-        (F.softplus(-judge(x, fake)).mean() + self.weight * gap).backward()  # type: ignore[no-untyped-call]
+        (F.softplus(-judge(x, fake)).mean() + self.weight * gap).backward()
         step.step()
         return float(gap.detach())
