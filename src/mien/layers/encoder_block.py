@@ -42,4 +42,5 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.dropout(self.attend(self.norm1(x)))
-        return x + self.dropout(self.mlp(self.norm2(x)))
+        y: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
+        return y

@@ -54,4 +54,5 @@ def transform_pool(features: Tensor, copies: int) -> Tensor:
     >>> transform_pool(torch.tensor([[1.0, 4.0], [3.0, 2.0]]), 2)
     tensor([[3., 4.]])
     """
-    return features.unflatten(0, (copies, -1)).amax(0)
+    pooled: Tensor = features.reshape(copies, -1, *features.shape[1:]).amax(0)
+    return pooled

@@ -82,9 +82,7 @@ class MobileNet(nn.Module):
         return Output(self.head(self.dropout(embedding)), embedding, {"features": features})
 
 
-@MODELS.register(
-    "mobilenet-v1", paper="Howard et al. 2017; Elayanithottathil", parameters=3_213_575, classes=7, size=48, modality="face"
-)
+@MODELS.register("mobilenet-v1", paper="Howard et al. 2017", parameters=3_213_575, classes=7, size=48, modality="face")
 def mobilenet_v1(classes: int = 7, **arguments: Any) -> MobileNet:
     """A baseline for seven classes at 48 px; with batch-norm statistics (21,888) Keras counts 3,235,463."""
     return MobileNet(classes, **arguments)

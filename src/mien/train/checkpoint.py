@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from mien.errors import WeightsError
+from mien.losses import LOSSES
+from mien.losses.margin import give_head
 from mien.models import MODELS
 
 
@@ -41,7 +43,11 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def _create(state: dict[str, Any]) -> nn.Module:
-    return MODELS.create(state["model"], classes=state["classes"], **state.get("arguments", {}))
+    model = MODELS.create(state["model"], classes=state["classes"], **state.get("arguments", {}))
+    if "margin" in state:
+        # the loss's head stands in the place of the network's
+        give_head(model, LOSSES.create(state["margin"]["name"], **state["margin"]["arguments"]))  # type: ignore[arg-type]
+    return model
 
 
 def load_network(run: Path, device: torch.device) -> nn.Module:

@@ -313,6 +313,14 @@ class Trainer:
                 best = {**now, "prior_share": round(float(share), 2), "selected": round(score, 4)}
         return best
 
+    def _margin(self) -> dict[str, Any]:
+        """What it takes to build the head of a margin loss again."""
+        for term, loss in zip(self.recipe.loss, self.losses, strict=True):
+            if isinstance(loss, MarginLoss):
+                classes, dim = loss.head.weight.shape
+                return {"margin": {"name": term.name, "arguments": {"classes": classes, "dim": dim, **term.arguments}}}
+        return {}
+
     def _save(self, last: bool) -> None:
         line = self.history[-1]
         facts = {"model": self.recipe.model, "classes": len(self.labels), "labels": list(self.labels)}
@@ -322,6 +330,7 @@ class Trainer:
             self.best = line.get("selected", self.best)
             facts |= {"prior": self.prior.tolist(), "tau": self.recipe.tau, "line": line}
             facts |= {"arguments": {**({"channels": 3} if self.recipe.colour else {}), **self.recipe.arguments}}
+            facts |= self._margin()
             save_state(self.folder / "best.pt", {**facts, "state": self.ema.state_dict()})
         self._save_last()
 
