@@ -21,8 +21,12 @@ Line = dict[str, Any]
 
 
 def recipe_key(recipe: Recipe) -> str:
-    """A short name of everything in a recipe that can alter its figures (its name and the paper's figure cannot)."""
-    content = {k: v for k, v in asdict(recipe).items() if k not in ("name", "paper")}
+    """A short name of everything in a recipe that can alter its figures (its name and the paper's figure cannot).
+
+    What a recipe leaves as it is by default does not count, so that a new key leaves the names of old recipes alone.
+    """
+    usual = asdict(Recipe("", ""))
+    content = {k: v for k, v in asdict(recipe).items() if k not in ("name", "paper") and v != usual[k]}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
