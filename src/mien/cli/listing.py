@@ -24,7 +24,20 @@ def list_kind(
     from rich.console import Console
     from rich.table import Table
 
-    order = ("name", "task", "parameters", "megabytes", "points", "platforms", "paper", "licence", "here")
+    order = (
+        "name",
+        "task",
+        "samples",
+        "subjects",
+        "modalities",
+        "parameters",
+        "megabytes",
+        "points",
+        "platforms",
+        "paper",
+        "licence",
+        "here",
+    )
     shown = [column for column in order if any(column in row for row in rows)]
     table = Table(*shown, box=None, header_style="bold", pad_edge=False)
     for row in rows:
@@ -35,6 +48,8 @@ def list_kind(
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
 
 
