@@ -38,3 +38,9 @@ done
         cat "docs/measured/$part.md"
     done
 } >docs/benchmarks.md
+if [ -f docs/measured/results.jsonl ]; then
+    {
+        cat docs/measured/results.txt
+        mien bench table
+    } >docs/results.md
+fi
