@@ -17,7 +17,7 @@ import numpy as np
 from mien.metrics import accuracy, confusion, uar
 from mien.metrics.evaluation import Evaluation
 from mien.pipeline.model import Model, load
-from mien.report.figures import confusion_png, reliability_png
+from mien.report.research import confusion_figure, reliability_figure
 from mien.train.evaluate import evaluate, load_split
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,8 +136,9 @@ def main(data: Path) -> None:
         (ROOT / "src" / "mien" / "weights" / f"{name}.md").write_text(card(model, results, alone), encoding="utf-8")
         folder = ROOT / "docs" / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        confusion_png(results[0], folder / f"{name}-confusion.png")
-        reliability_png(results[0], folder / f"{name}-reliability.png")
+        first = results[0]
+        confusion_figure(first.matrix, first.labels, folder / f"{name}-confusion.png", title=f"{name}: {first.name}")
+        reliability_figure(first.scores, first.truth, folder / f"{name}-reliability.png", title=f"{name}: {first.name}")
         lines += [
             f"## {name}\n",
             "| data | faces | accuracy | UAR (95 % interval) | macro F1 | calibration error |\n|" + " --- |" * 6,

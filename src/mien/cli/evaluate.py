@@ -27,11 +27,12 @@ def evaluate(
     results = run(load(weights), load_split(dataset, data, split), dataset)
     figures = {result.name: result.figures() for result in results}
     if out is not None:
-        from mien.report.figures import confusion_png, reliability_png
+        from mien.report.research import confusion_figure, reliability_figure
 
         out.mkdir(parents=True, exist_ok=True)
-        confusion_png(results[0], out / "confusion.png")
-        reliability_png(results[0], out / "reliability.png")
+        first = results[0]
+        confusion_figure(first.matrix, first.labels, out / "confusion.png", title=first.name)
+        reliability_figure(first.scores, first.truth, out / "reliability.png", title=first.name)
     if as_json:
         typer.echo(json.dumps({"weights": weights, "split": split, **figures}, indent=1))
         return

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, Index
-from mien.datasets.micro import COLUMNS, Clip, make_index, read_clip
-from mien.datasets.workbooks import integer, read_table, write_xlsx
+from mien.datasets.micro import Clip, make_index, read_clips
+from mien.datasets.workbooks import write_xlsx
 from mien.errors import DataError
 from mien.labels import MICRO3, MICRO5
 
@@ -34,14 +34,7 @@ def _read(root: Path) -> list[Clip]:
     folder = next((root / name for name in FOLDERS if (root / name).is_dir()), None)
     if not sheets or folder is None:
         raise DataError(f"{root} holds no CASME2-coding-20140508.xlsx beside Cropped/ or CASME2_RAW_selected/")
-    clips = []
-    for row, cells in read_table(sheets[0], (*COLUMNS, "OnsetFrame", "ApexFrame", "OffsetFrame")):
-        subject = f"sub{integer(cells, 'Subject', sheets[0], row):02d}"
-        frames = folder / subject / cells["filename"]
-        clips.append(read_clip(cells, sheets[0], row, subject, "OnsetFrame", "ApexFrame", "OffsetFrame", frames))
-    if not clips:
-        raise DataError(f"{sheets[0]} has no rows under its header")
-    return clips
+    return read_clips(sheets[0], folder, "sub{:02d}", "OnsetFrame", "ApexFrame", "OffsetFrame")
 
 
 @DATASETS.register("casme2", samples=246, subjects=26, modalities=("frames",), labels=MICRO5, licence=LICENCE)

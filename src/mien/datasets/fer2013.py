@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -27,6 +26,7 @@ from mien.datasets import DATASETS, FAKES, Index
 from mien.datasets.media import Arrays
 from mien.errors import DataError
 from mien.labels import BASIC7, FERPLUS8
+from mien.protocols.guards import fingerprint
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 FILES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")
@@ -102,9 +102,8 @@ def _read_votes(root: Path, split: np.ndarray) -> np.ndarray:
 
 def same_pixels_as(pixels: np.ndarray) -> np.ndarray:
     """First row with the very same pixels, for each row [N]."""
-    first: dict[bytes, int] = {}
-    digests = (hashlib.md5(face.tobytes()).digest() for face in pixels)
-    return np.array([first.setdefault(digest, row) for row, digest in enumerate(digests)])
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(fingerprint(face), row) for row, face in enumerate(pixels)])
 
 
 def vote_targets(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.datasets import NO_SPLIT, Index, one_hot
 from mien.datasets.media import FrameFiles
-from mien.datasets.workbooks import integer, plain
+from mien.datasets.workbooks import integer, plain, read_table
 from mien.errors import DataError
 
 UNKNOWN = -1
@@ -76,6 +76,26 @@ def read_clip(
     emotion = table[plain("Estimated Emotion")].lower()
     known = int(float(peak)) if re.fullmatch(r"\d+(\.0+)?", peak) else UNKNOWN
     return Clip(subject, frames.name, emotion, first, known, last, tuple(inside))
+
+
+def read_clips(sheet: Path, folder: Path, subjects: str, onset: str, apex: str, offset: str) -> list[Clip]:
+    """All rows of a coding sheet, with the frames in `folder/<subject>/<file name>`.
+
+    Args:
+        subjects: form of a subject's folder, such as `sub{:02d}`.
+        onset, apex, offset: names of these columns.
+
+    Raises:
+        DataError: the sheet has no rows, or a row or its frames are malformed or missing.
+    """
+    clips = []
+    for row, cells in read_table(sheet, (*COLUMNS, onset, apex, offset)):
+        subject = subjects.format(integer(cells, "Subject", sheet, row))
+        frames = folder / subject / cells["filename"]
+        clips.append(read_clip(cells, sheet, row, subject, onset, apex, offset, frames))
+    if not clips:
+        raise DataError(f"{sheet} has no rows under its header")
+    return clips
 
 
 def make_index(clips: Sequence[Clip], classes: Mapping[str, str], labels: tuple[str, ...]) -> Index:

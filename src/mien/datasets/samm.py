@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, Index
-from mien.datasets.micro import COLUMNS, Clip, make_index, read_clip
-from mien.datasets.workbooks import integer, read_table, write_xlsx
+from mien.datasets.micro import Clip, make_index, read_clips
+from mien.datasets.workbooks import write_xlsx
 from mien.errors import DataError
 from mien.labels import MICRO3
 
@@ -37,14 +37,7 @@ def _read(root: Path) -> list[Clip]:
     folder = next((place for place in places if any(place.glob("[0-9][0-9][0-9]/"))), None)
     if not sheets or folder is None:
         raise DataError(f"{root} holds no SAMM_Micro_FACS_Codes_v2.xlsx beside 006/006_1_2/006_05562.jpg")
-    clips = []
-    for row, cells in read_table(sheets[0], (*COLUMNS, "Onset Frame", "Apex Frame", "Offset Frame")):
-        subject = f"{integer(cells, 'Subject', sheets[0], row):03d}"
-        frames = folder / subject / cells["filename"]
-        clips.append(read_clip(cells, sheets[0], row, subject, "Onset Frame", "Apex Frame", "Offset Frame", frames))
-    if not clips:
-        raise DataError(f"{sheets[0]} has no rows under its header")
-    return clips
+    return read_clips(sheets[0], folder, "{:03d}", "Onset Frame", "Apex Frame", "Offset Frame")
 
 
 @DATASETS.register("samm", samples=136, subjects=29, modalities=("frames",), labels=SAMM5, licence=LICENCE)

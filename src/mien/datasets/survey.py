@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 
 from mien.datasets import DATASETS, NO_SPLIT, SPLITS, Index
 from mien.errors import DataError
+from mien.protocols.guards import fingerprint
 
 SHOWN = 5
 
@@ -132,7 +132,7 @@ def survey(index: Index, modality: str, step: Callable[[], Any] = lambda: None) 
         step: called after each sample, for a progress bar.
     """
     media = index.media[modality]
-    seen: dict[bytes, int] = {}
+    seen: dict[str, int] = {}
     first = np.full(len(index), -1, np.int64)
     broken, flat = [], []
     shapes: dict[str, int] = defaultdict(int)
@@ -147,8 +147,7 @@ def survey(index: Index, modality: str, step: Callable[[], Any] = lambda: None) 
         if array.size and array.min() == array.max():
             flat.append(row)
         shapes["x".join(map(str, array.shape))] += 1
-        key = hashlib.md5(str(array.shape).encode() + np.ascontiguousarray(array).tobytes()).digest()
-        first[row] = seen.setdefault(key, row)
+        first[row] = seen.setdefault(fingerprint(item), row)
     common = sorted(shapes.items(), key=lambda pair: -pair[1])[:SHOWN]
     return Survey(modality, tuple(broken), tuple(flat), first, tuple(common))
 

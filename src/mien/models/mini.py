@@ -8,14 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.layers.resnet import conv_norm, initialise, shortcut
 from mien.layers.se import SqueezeExcite
 from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
 class ResidualSE(nn.Module):
@@ -23,13 +19,10 @@ class ResidualSE(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _conv(inputs, outputs, 3, stride)
-        self.conv2 = _conv(outputs, outputs, 3)
+        self.conv1 = conv_norm(inputs, outputs, 3, stride)
+        self.conv2 = conv_norm(outputs, outputs, 3)
         self.se = SqueezeExcite(outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if inputs != outputs or stride > 1:
-            pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
-            self.shortcut = nn.Sequential(pool, _conv(inputs, outputs, 1))
+        self.shortcut = shortcut(inputs, outputs, stride)
         last = self.conv2[1]
         assert isinstance(last, nn.BatchNorm2d)
         # each block starts as its shortcut (Goyal et al., 2017)
@@ -69,8 +62,8 @@ class MiniResNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [Standardise()]
         if stem:
-            layers += [_conv(channels, stem, 3), nn.ReLU()]
-        layers += [_conv(stem or channels, widths[0], 3, 2), nn.ReLU()]
+            layers += [conv_norm(channels, stem, 3), nn.ReLU()]
+        layers += [conv_norm(stem or channels, widths[0], 3, 2), nn.ReLU()]
         self.stem = nn.Sequential(*layers)
         stages: list[nn.Module] = []
         inputs = widths[0]
@@ -81,9 +74,7 @@ class MiniResNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(inputs, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise(self)
 
     def forward(self, inputs: Inputs) -> Output:
         features = self.stages(self.stem(face(inputs)))

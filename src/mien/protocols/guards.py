@@ -59,10 +59,11 @@ def fingerprints(media: Items) -> np.ndarray:
     >>> prints[0] == prints[1], prints[0] == prints[2]
     (True, False)
     """
-    return np.array([_fingerprint(media[row]) for row in range(len(media))], "<U32")
+    return np.array([fingerprint(media[row]) for row in range(len(media))], "<U32")
 
 
-def _fingerprint(item: Any) -> str:
+def fingerprint(item: Any) -> str:
+    """md5 of one item's decoded values; see `fingerprints`."""
     if isinstance(item, str):
         return hashlib.md5(item.encode()).hexdigest()
     array = np.ascontiguousarray(item)
