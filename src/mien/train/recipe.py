@@ -72,6 +72,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A further task that the network learns beside the expression (multitask learning).
+
+    Attributes:
+        task: `points` (68 key points), `pose` (roll and yaw), `votes` (the taggers' votes), or `identity` (who it is).
+        weight: factor of its loss in the sum.
+    """
+
+    task: str
+    weight: float = 0.1
+
+
+@dataclass(frozen=True)
 class Paper:
     """The figure that this run stands beside in the tables.
 
@@ -113,6 +126,10 @@ class Recipe:
         protocol: `official` split, `kfold` by person, or `loso` (leave one subject out).
         folds: of `kfold`.
         colour: train on RGB instead of grey.
+        inputs: channels that the network reads, each a map of the face: `grey`, `lbp`, `gabor`, `gradient`, `angles`
+            (the change of angles between key points, where the data set has it), or `run:NAME` (a cascade: where an
+            earlier run looks and what it says). Empty gives the face as it is.
+        head: further tasks, each a linear head on the embedding.
         epochs: passes over the training split that the learning rate's cosine spans.
         stop: leave off after this many epochs; 0 runs all.
         batch: faces per step.
@@ -140,6 +157,8 @@ class Recipe:
     protocol: str = "official"
     folds: int = 10
     colour: bool = False
+    inputs: tuple[str, ...] = ()
+    head: tuple[Head, ...] = ()
     seed: int = 1
     epochs: int = 40
     stop: int = 0
