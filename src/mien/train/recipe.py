@@ -115,6 +115,20 @@ class Distill:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Finished runs that answer together; none of their weights is trained any more (network `ensemble`).
+
+    Attributes:
+        members: names of finished runs in the same folder of runs, which saw the same training faces.
+        rule: `mean` of their scores, `majority` of their votes, mean with learnt `weights`, or logistic regression on
+            their `features`.
+    """
+
+    members: tuple[str, ...] = ()
+    rule: str = "mean"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run.
 
@@ -148,6 +162,7 @@ class Recipe:
             A head of another size starts anew.
         frozen: parameters whose names begin so are not trained by the loss; a stage may train them.
         stage: what is done before the first epoch, in this order.
+        ensemble: the runs that a recipe of the network `ensemble` joins, and by what rule.
     """
 
     name: str
@@ -179,14 +194,20 @@ class Recipe:
     optimiser: Optimiser = field(default_factory=Optimiser)
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
+    ensemble: Ensemble = field(default_factory=Ensemble)
     paper: Paper = field(default_factory=Paper)
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise RecipeError(f"{self.name}: {key} = {getattr(self, key)!r}; choose one of {', '.join(allowed)}")
+        if self.ensemble.rule not in RULES:
+            raise RecipeError(f"{self.name}: rule = {self.ensemble.rule!r}; choose one of {', '.join(RULES)}")
+        if bool(self.ensemble.members) != (self.model == "ensemble"):
+            raise RecipeError(f'{self.name}: [ensemble] members go with model = "ensemble", and with no other')
 
 
+RULES = ("mean", "majority", "weights", "features")
 CHOICES = {
     "protocol": ("official", "kfold", "loso"),
     "labels": ("votes", "majority"),
@@ -250,7 +271,10 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 
     teachers = tuple(named(name) for name in recipe.distill.teachers)
     distill = dataclasses.replace(recipe.distill, teachers=teachers)
-    return dataclasses.replace(recipe, seed=seed, name=named(recipe.name), init=named(recipe.init), distill=distill)
+    ensemble = dataclasses.replace(recipe.ensemble, members=tuple(named(name) for name in recipe.ensemble.members))
+    changes: dict[str, Any] = {"name": named(recipe.name), "init": named(recipe.init)}
+    changes |= {"distill": distill, "ensemble": ensemble}
+    return dataclasses.replace(recipe, seed=seed, **changes)
 
 
 def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
