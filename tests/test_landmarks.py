@@ -13,6 +13,7 @@ import pytest
 from conftest import media_folder
 from mien.datasets.frll import LINES, PLACES, along, fake, frll, read_template, to_68
 from mien.errors import DataError
+from mien.faces.angles import MIRROR
 
 WEIGHTS = Path(__file__).parent.parent / "src" / "mien" / "weights" / "landmarks68.onnx"
 
@@ -74,10 +75,9 @@ def augmentation() -> ModuleType:
 
 
 def test_flip_is_its_own_inverse_and_mirrors_a_symmetric_face() -> None:
-    augment = augmentation()
-    assert (augment.FLIP[augment.FLIP] == np.arange(68)).all()
-    assert augment.FLIP[[36, 39, 48, 31, 17, 0, 60]].tolist() == [45, 42, 54, 35, 26, 16, 64]
-    assert augment.FLIP[[8, 27, 30, 33, 51, 57, 62, 66]].tolist() == [8, 27, 30, 33, 51, 57, 62, 66]
+    assert (MIRROR[MIRROR] == np.arange(68)).all()
+    assert MIRROR[[36, 39, 48, 31, 17, 0, 60]].tolist() == [45, 42, 54, 35, 26, 16, 64]
+    assert MIRROR[[8, 27, 30, 33, 51, 57, 62, 66]].tolist() == [8, 27, 30, 33, 51, 57, 62, 66]
 
 
 def test_points_stay_on_their_pixels_when_cropped() -> None:

@@ -42,14 +42,21 @@ class Augment:
 
     def __call__(self, pixels: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """Transform faces [N, C, H, W] in [0, 1] to [N, C, size, size] in [0, 1]."""
-        x = self._warp(pixels, size, generator)
+        return self.transform(pixels, size, generator)[0]
+
+    def transform(self, pixels: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same, and [N, 2, 3] on the CPU: from places after the warp to places before it, in units of half a side.
+
+        A mirrored face has a negative determinant.
+        """
+        x, theta = self._warp(pixels, size, generator)
         x = self._degrade(x, generator)
-        return self._erase(x, generator)
+        return self._erase(x, generator), theta
 
     def _uniform(self, n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=generator)
 
-    def _warp(self, x: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    def _warp(self, x: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         n = len(x)
         angle = self._uniform(n, -self.roll, self.roll, generator) * math.pi / 180
         zoom = torch.exp(self._uniform(n, -1, 1, generator) * math.log1p(self.scale))
@@ -63,7 +70,7 @@ class Augment:
         theta[:, 1, 1] = torch.cos(angle) * stretch / zoom
         theta[:, :, 2] = self._uniform(2 * n, -2 * self.shift, 2 * self.shift, generator).view(n, 2)
         grid = F.affine_grid(theta.to(x.device), [n, x.shape[1], size, size], align_corners=False)
-        return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False), theta
 
     def _degrade(self, x: Tensor, generator: torch.Generator) -> Tensor:
         n, size = len(x), x.shape[-1]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from mien.errors import DataError
 
 EYES = slice(36, 48)
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+"""iBUG index of each point's mirror image [68]."""
+
+Maps = TypeVar("Maps")
 
 
 def directions(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +73,44 @@ def angle_changes(landmarks: np.ndarray, neutral: int = 0, near: float = 0.02) -
     head = np.sqrt(np.square(points - points.mean(1, keepdims=True)).sum(2).mean(1))
     certain = length > near * head[:, None, None]
     return np.where(certain & certain[neutral], turn, 0).astype(np.float32)
+
+
+def mirror_map(maps: Maps) -> Maps:
+    """The change of angles of the mirrored face: what `angle_changes` gives for mirrored points.
+
+    Mirroring takes a direction a to pi - a and point i to its partner m(i), so D'_ij = -D_m(i)m(j); a half turn stays
+    one. Turning, moving or enlarging the picture leaves the map as it is.
+
+    >>> bool((mirror_map(mirror_map(np.eye(68))) == np.eye(68)).all())
+    True
+
+    Args:
+        maps: [..., 68, 68], array or tensor, in radians or units of pi.
+
+    Returns:
+        The same kind of array, a copy.
+    """
+    turned: Maps = -maps[..., MIRROR[:, None], MIRROR]  # type: ignore[index]
+    return turned
+
+
+def steady(landmarks: np.ndarray, width: int = 3) -> np.ndarray:
+    """Running median of each coordinate over time, so that points lost in one frame do not pass for an expression.
+
+    At both ends the window is moved inside, so that the first and the last frame are guarded as well.
+
+    Args:
+        landmarks: [T, P, 2].
+        width: frames in the window; a shorter recording is given back as it is.
+
+    Returns:
+        [T, P, 2].
+    """
+    count = len(landmarks)
+    if count < width:
+        return landmarks
+    start = np.clip(np.arange(count) - width // 2, 0, count - width)
+    return np.asarray(np.median(landmarks[start[:, None] + np.arange(width)], axis=1))
 
 
 def apex(changes: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from torch import nn
 from mien.errors import WeightsError
 from mien.losses import LOSSES
 from mien.losses.margin import give_head
-from mien.models import MODELS
+from mien.models.composite import core, create
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -43,10 +43,10 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def _create(state: dict[str, Any]) -> nn.Module:
-    model = MODELS.create(state["model"], classes=state["classes"], **state.get("arguments", {}))
+    model = create(state)
     if "margin" in state:
         # the loss's head stands in the place of the network's
-        give_head(model, LOSSES.create(state["margin"]["name"], **state["margin"]["arguments"]))  # type: ignore[arg-type]
+        give_head(core(model), LOSSES.create(state["margin"]["name"], **state["margin"]["arguments"]))  # type: ignore[arg-type]
     return model
 
 
@@ -107,6 +107,9 @@ def last_weights(run: Path) -> dict[str, Any]:
     if state is None:
         raise WeightsError(f"{run}/last.pt is missing; train that run first")
     weights: dict[str, Any] = state["ema"]
+    if all(key.startswith(("net.", "heads.", "maps.")) for key in weights):
+        # of a composite, the network inside
+        return {key.removeprefix("net."): value for key, value in weights.items() if key.startswith("net.")}
     return weights
 
 

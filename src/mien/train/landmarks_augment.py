@@ -7,25 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mien.faces.angles import MIRROR
 from mien.spec import Geometry
 
 SIZE = 64
 GEOMETRY = Geometry(align="box", scale=1.25, shift_y=0.07)
 
 
-def _flip_order() -> np.ndarray:
-    """iBUG index of each point's mirror image [68]."""
-    order = np.arange(68)
-    order[:17] = np.arange(16, -1, -1)
-    order[17:27] = np.arange(26, 16, -1)
-    order[31:36] = np.arange(35, 30, -1)
-    order[36:48] = [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    order[48:60] = [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55]
-    order[60:68] = [64, 63, 62, 61, 60, 67, 66, 65]
-    return order
-
-
-FLIP = _flip_order()
 FLIP5 = np.array([1, 0, 2, 4, 3])
 
 
@@ -132,7 +120,7 @@ def training_batch(
     crops, target = cut_all(pixels, matrix), to_crop(points, matrix)
     mirrored = rng.random(len(crops)) < 0.5
     crops[mirrored] = crops[mirrored][..., ::-1]
-    order = FLIP if points.shape[1] == 68 else FLIP5
+    order = MIRROR if points.shape[1] == 68 else FLIP5
     turned = target[mirrored][:, order]
     turned[..., 0] = 1 - turned[..., 0]
     target[mirrored] = turned

@@ -15,17 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets.faces import FaceSet
-from mien.errors import RecipeError
+from mien.errors import RecipeError, WeightsError
 from mien.losses import LOSSES
 from mien.losses.base import build
 from mien.losses.margin import MarginLoss, give_head
 from mien.metrics import accuracy, confusion, uar
-from mien.models import MODELS, Output
+from mien.models import Output
+from mien.models.composite import CASCADE, Cascade, Composite, core, create, has_map
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
 from mien.train.distributed import Team
+from mien.train.feed import Feed, angles_of
 from mien.train.prepare import fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
+from mien.train.tasks import make
 from mien.train.views import predict, to_tensor
 
 
@@ -36,9 +39,52 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def build_model(recipe: Recipe, classes: int) -> nn.Module:
-    colour = {"channels": 3} if recipe.colour else {}
-    return MODELS.create(recipe.model, classes=classes, **colour, **recipe.arguments)
+def earlier_runs(recipe: Recipe, beside: Path) -> dict[str, dict[str, Any]]:
+    """What the best.pt of each `run:NAME` among the recipe's inputs says.
+
+    Raises:
+        WeightsError: such a run is not finished.
+        RecipeError: it cannot be an input.
+    """
+    found = {}
+    for kind in recipe.inputs:
+        if kind.startswith(CASCADE):
+            state = load_state(beside / kind.removeprefix(CASCADE) / "best.pt")
+            if state is None:
+                raise WeightsError(f"inputs: {kind} is missing in {beside}; train that run first")
+            if "margin" in state or state.get("arguments", {}).get("channels", 1) != 1:
+                raise RecipeError(
+                    f"inputs: {kind} has a margin head or reads colour; name a grey run with a plain head"
+                )
+            found[kind] = state
+    return found
+
+
+def build_model(
+    recipe: Recipe, classes: int, heads: dict[str, int] | None = None, earlier: dict[str, dict[str, Any]] | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The recipe's network, and the facts from which a checkpoint builds it again.
+
+    Args:
+        heads: units of each further head.
+        earlier: as `earlier_runs`.
+    """
+    facts: dict[str, Any] = {"model": recipe.model, "classes": classes}
+    facts["arguments"] = {**({"channels": 3} if recipe.colour else {}), **recipe.arguments}
+    if recipe.inputs or heads:
+        described = {
+            kind: {key: state[key] for key in ("model", "classes", "arguments", "around") if key in state}
+            for kind, state in (earlier or {}).items()
+        }
+        facts["around"] = {"inputs": list(recipe.inputs), "heads": heads or {}, "earlier": described}
+    model = create(facts)
+    if isinstance(model, Composite):
+        for kind, part in zip(model.inputs, model.maps, strict=True):
+            if isinstance(part, Cascade):
+                part.network.load_state_dict((earlier or {})[kind]["state"])
+                if not has_map(part.network, torch.zeros(1, 1, recipe.size[-1], recipe.size[-1])):
+                    raise RecipeError(f"inputs: {kind} has no feature map of more than one place; name another run")
+    return model, facts
 
 
 def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tensor, prior: np.ndarray) -> nn.ModuleList:
@@ -67,7 +113,7 @@ def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tenso
         raise RecipeError(f"{recipe.name}: no term of the loss trains the classifier; add cross-entropy")
     for loss in terms:
         if isinstance(loss, MarginLoss):
-            give_head(model, loss)
+            give_head(core(model), loss)
     return terms
 
 
@@ -157,12 +203,18 @@ class Trainer:
         self.people = torch.from_numpy(np.unique(self.train.group, return_inverse=True)[1])
         self.teachers = [load_network(beside / name, device) for name in recipe.distill.teachers]
         self._blend_teachers()
-        self.model = channels_last(build_model(recipe, len(faces.labels)).to(device))
+        further = {head.task: make(head.task) for head in recipe.head}
+        known = {name: (task, task.targets(self.train)) for name, task in further.items()}
+        self.feed = Feed(recipe, self.pixels, self.targets, angles_of(recipe, self.train), known, device)
+        heads = {name: task.units for name, task in further.items()}
+        model, self.facts = build_model(recipe, len(faces.labels), heads, earlier_runs(recipe, beside))
+        self.model = channels_last(model.to(device))
         if recipe.init:
-            start_from(self.model, last_weights(beside / recipe.init), recipe.init)
+            start_from(core(self.model), last_weights(beside / recipe.init), recipe.init)
         if recipe.frozen:
-            for name, parameter in self.model.named_parameters():
-                parameter.requires_grad_(not name.startswith(recipe.frozen))
+            for name, parameter in core(self.model).named_parameters():
+                if name.startswith(recipe.frozen):
+                    parameter.requires_grad_(False)
         self.team.agree(self.model)
         # before the average, for a margin loss replaces the network's head
         self.losses = build_losses(recipe, self.model, self.pixels[:2], self.targets, self.prior).to(device)
@@ -275,16 +327,17 @@ class Trainer:
     def loss_of(self, batch: Tensor, side: int) -> tuple[Tensor, float]:
         """The loss of these training rows, augmented, as a tensor to be differentiated; and their accuracy."""
         r = self.recipe
-        x = to_tensor(self.pixels[batch].to(self.device))
-        x = r.augment(x, side, self.generator)
-        x, (targets,) = r.augment.mix(x, [self.targets[batch].to(self.device)], self.generator)
-        targets = self._per_view(x, targets)
+        given = self.feed(batch, side, self.generator)
+        targets = self._per_view(given.face, given.targets)
         subject = self.people[batch].to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=r.optimiser.half):
-            output: Output = self.model(x.contiguous(memory_format=torch.channels_last))
+            output: Output = self.model(given.inputs)
         terms = [
             term.weight * loss(output, targets, subject=subject) for term, loss in zip(r.loss, self.losses, strict=True)
         ]
+        for head in r.head:
+            task, _ = self.feed.further[head.task]
+            terms.append(head.weight * task.loss(output.aux[f"head:{head.task}"].float(), given.further[head.task]))
         right = (output.logits.argmax(1) == targets.argmax(1)).float().mean()
         return torch.stack(terms).sum(), float(right)
 
@@ -299,7 +352,7 @@ class Trainer:
 
     def _validate(self) -> dict[str, Any]:
         faces = self.val[self.val.majority >= 0]
-        logits = predict(self.ema, faces.pixels, self.device)
+        logits = predict(self.ema, faces.pixels, self.device, angles=angles_of(self.recipe, faces))
         log_prior = np.log(np.maximum(self.prior, 1e-6))
         best = {"selected": -1.0}
         # the share of the prior that is put back trades accuracy for recall of rare classes
@@ -323,13 +376,12 @@ class Trainer:
 
     def _save(self, last: bool) -> None:
         line = self.history[-1]
-        facts = {"model": self.recipe.model, "classes": len(self.labels), "labels": list(self.labels)}
+        facts = {**self.facts, "labels": list(self.labels)}
         keep_last = last and (self.recipe.select == "last" or not len(self.val))
         chosen = self.recipe.select != "last" and line.get("selected", -1.0) > self.best
         if chosen or keep_last:
             self.best = line.get("selected", self.best)
             facts |= {"prior": self.prior.tolist(), "tau": self.recipe.tau, "line": line}
-            facts |= {"arguments": {**({"channels": 3} if self.recipe.colour else {}), **self.recipe.arguments}}
             facts |= self._margin()
             save_state(self.folder / "best.pt", {**facts, "state": self.ema.state_dict()})
         self._save_last()

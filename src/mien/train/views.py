@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from mien.faces.angles import mirror_map
 
 
 def to_tensor(pixels: Tensor) -> Tensor:
@@ -39,14 +43,30 @@ def views_of(x: Tensor, views: str) -> list[Tensor]:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, pixels: np.ndarray, device: torch.device, *, views: str = "one", batch: int = 256
+    model: nn.Module,
+    pixels: np.ndarray,
+    device: torch.device,
+    *,
+    views: str = "one",
+    batch: int = 256,
+    angles: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3]: the mean over the views."""
+    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3]: the mean over the views.
+
+    Args:
+        angles: float32 [N, A, 68, 68], maps of the change of angles, for networks that read them.
+    """
     model.eval()
     parts = []
     for start in range(0, len(pixels), batch):
         x = to_tensor(torch.from_numpy(pixels[start : start + batch]).to(device))
+        shown: list[Tensor | Mapping[str, Tensor]] = list(views_of(x, views))
+        if angles is not None:
+            maps = torch.from_numpy(angles[start : start + batch]).to(device)
+            half = len(shown) // 2
+            # the second half of several views is mirrored
+            shown = [{"face": v, "angles": mirror_map(maps) if 0 < half <= i else maps} for i, v in enumerate(shown)]
         with torch.autocast(device.type, torch.bfloat16):
-            logits = torch.stack([model(view).logits.float() for view in views_of(x, views)]).mean(0)
+            logits = torch.stack([model(view).logits.float() for view in shown]).mean(0)
         parts.append(logits.cpu().numpy())
     return np.concatenate(parts)

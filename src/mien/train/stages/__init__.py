@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import RecipeError
+from mien.models.composite import core
 from mien.registry import Registry
 from mien.train.recipe import Stage
 from mien.train.views import to_tensor
@@ -110,6 +111,8 @@ def run_stage(stage: Stage, trainer: Trainer) -> Figures:
         UnknownName: no stage has that name.
         RecipeError: it takes no such argument, has no epochs, or the network is not one that it fits.
     """
+    if trainer.recipe.inputs:
+        raise RecipeError(f"stage {stage.name!r} shows faces as they are; leave out inputs, or the stage")
     if stage.epochs < 1:
         raise RecipeError(f"stage {stage.name!r}: epochs = {stage.epochs}; give at least 1, or leave the stage out")
     try:
@@ -118,7 +121,7 @@ def run_stage(stage: Stage, trainer: Trainer) -> Figures:
         # a wrong name of an argument; the message of Python names it
         raise RecipeError(f"stage {stage.name!r}: {str(error).split('.__init__() ')[-1]}") from error
     setting = Setting(
-        model=trainer.model,
+        model=core(trainer.model),
         pixels=trainer.pixels,
         classes=trainer.targets.argmax(1),
         labels=trainer.labels,
