@@ -18,42 +18,23 @@ import torch
 
 import mien
 from mien.datasets.faces import FaceSet
-from mien.errors import DataError
+from mien.errors import RecipeError
 from mien.metrics import both_ways
 from mien.metrics.calibration import log_softmax
 from mien.metrics.evaluation import Evaluation
-from mien.protocols import Fold, Leak, check_copies, check_subjects, fingerprints, kfold, loso, official, tie_copies
+from mien.models.ensemble import Ensemble
+from mien.protocols import Fold
 from mien.report.research import Curves, confusion_figure, folds_figure, reliability_figure, training_figure
 from mien.train.checkpoint import load_network, load_state
 from mien.train.distributed import Team
+from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
 from mien.train.evaluate import evaluate_scores
+from mien.train.feed import angles_of
+from mien.train.folding import folds_of
 from mien.train.loop import Trainer
 from mien.train.prepare import read_faces
 from mien.train.recipe import Recipe
 from mien.train.views import predict
-
-
-def folds_of(recipe: Recipe, faces: FaceSet) -> tuple[list[Fold], list[Leak]]:
-    """The folds of a recipe's protocol, and what an official split leaks.
-
-    Raises:
-        LeakError: a person or an identical picture would stand on two sides.
-        DataError: the data set lacks what the protocol needs (official splits, or people).
-    """
-    prints = fingerprints(faces.pixels)
-    val = 0.0 if recipe.select == "last" else 0.1
-    if recipe.protocol == "official":
-        folds = official(faces.split, faces.group, faces.majority, val=val, seed=recipe.seed)
-    elif recipe.protocol == "kfold":
-        group = tie_copies(faces.group, prints)
-        folds = kfold(group, faces.majority, recipe.folds, recipe.seed, val=val)
-    else:
-        people = np.char.startswith(faces.group.astype(str), "#")
-        if people.any():
-            raise DataError(f"{recipe.dataset} does not say who is shown on {int(people.sum())} faces; loso needs that")
-        folds = loso(faces.group, faces.majority, val=val, seed=recipe.seed)
-    leaks = [leak for fold in folds for leak in (check_subjects(fold, faces.group), check_copies(fold, prints))]
-    return folds, [leak for leak in leaks if len(leak)]
 
 
 @dataclass
@@ -62,6 +43,7 @@ class Study:
 
     Attributes:
         folder: of the run; with several folds each has a folder `fold-01` ... in it.
+        data: folder that the faces were read from, for members of an ensemble that look at them in another size.
     """
 
     recipe: Recipe
@@ -69,11 +51,12 @@ class Study:
     folder: Path
     device: torch.device
     team: Team
+    data: Path | None = None
 
     @classmethod
     def open(cls, recipe: Recipe, data: Path, runs: Path, device: torch.device, team: Team | None = None) -> Study:
         """Read the data of a recipe; the run's folder is `runs/<name of the recipe>`."""
-        return cls(recipe, read_faces(recipe, data), Path(runs) / recipe.name, device, team or Team())
+        return cls(recipe, read_faces(recipe, data), Path(runs) / recipe.name, device, team or Team(), data)
 
     def place(self, number: int, of: int) -> Path:
         return self.folder if of == 1 else self.folder / f"fold-{number + 1:02d}"
@@ -88,12 +71,23 @@ class Study:
             if len(folds) > 1:
                 say(f"{fold.name}: {len(fold.train)} faces to train on, {len(fold.test)} to test on")
             start = time.perf_counter()
-            rows = (fold.train, fold.val)
-            trainer = Trainer(self.recipe, self.faces, folder, self.device, rows=rows, team=self.team, home=self.folder)
+            trainer = self._trainer(fold, number, folder)
             trainer.run(say)
             if self.team.leads:
                 write_record(trainer, fold, time.perf_counter() - start)
         return folds
+
+    def _trainer(self, fold: Fold, number: int, folder: Path) -> Trainer | Joiner:
+        shared: dict[str, Any] = {"team": self.team, "home": self.folder}
+        if self.recipe.ensemble.members:
+            shared |= {"fold": fold, "number": number, "read": self._read}
+            return Joiner(self.recipe, self.faces, folder, self.device, **shared)
+        return Trainer(self.recipe, self.faces, folder, self.device, rows=(fold.train, fold.val), **shared)
+
+    def _read(self, recipe: Recipe) -> FaceSet:
+        if self.data is None:
+            raise RecipeError(f"{recipe.name}: a member's faces have another size or colour; use Study.open")
+        return read_faces(recipe, self.data)
 
     def test(self) -> dict[str, Any]:
         """Score the test rows of every fold, once: figures over all of them together, and the accuracy of each fold.
@@ -122,7 +116,8 @@ class Study:
         if copied.any():
             both = both_ways(lambda r: float(r.mean()), copied[known], right[known])
             facts["without_copies"] = {"accuracy": round(both.distinct, 4), "copies": both.copies, "faces": both.rows}
-        return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks]}
+        joined = {"members": list(self.recipe.ensemble.members)} if self.recipe.ensemble.members else {}
+        return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks], **joined}
 
     def _draw(self, result: Evaluation) -> None:
         confusion_figure(result.matrix, result.labels, self.folder / "confusion.png", title=self.recipe.name)
@@ -131,7 +126,12 @@ class Study:
     def _scores(self, fold: Fold, folder: Path) -> np.ndarray:
         network = load_network(folder, self.device)
         state = load_state(folder / "best.pt") or {}
-        logits = predict(network, self.faces.pixels[fold.test], self.device, views=self.recipe.views)
+        tested = self.faces[fold.test]
+        angles = angles_of(self.recipe, tested)
+        if isinstance(network, Ensemble):
+            logits = ensemble_logits(network, tested, self.device, self.recipe.views)
+        else:
+            logits = predict(network, tested.pixels, self.device, views=self.recipe.views, angles=angles)
         share = state.get("line", {}).get("prior_share", 0.0)
         logits = logits + share * state["tau"] * np.log(np.maximum(state["prior"], 1e-6))
         return np.asarray(np.exp(log_softmax(logits)))
@@ -144,7 +144,7 @@ def machine(device: torch.device) -> str:
     return f"{os.cpu_count()}-core {platform.machine()}, {platform.system()}, no GPU"
 
 
-def write_record(trainer: Trainer, fold: Fold, seconds: float) -> None:
+def write_record(trainer: Trainer | Joiner, fold: Fold, seconds: float) -> None:
     """Leave beside the weights: recipe, versions, data, seeds, the curves as CSV and PNG, and a card."""
     recipe, folder, history = trainer.recipe, trainer.folder, trainer.history
     known = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
@@ -167,11 +167,17 @@ def write_record(trainer: Trainer, fold: Fold, seconds: float) -> None:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(history)
-    draw_curves(trainer)
-    (folder / "card.md").write_text(_card(record, trainer), encoding="utf-8")
+    if isinstance(trainer, Joiner):
+        trainer.draw()
+        card = trainer.card(record)
+    else:
+        card = _card(record, trainer)
+    if recipe.ensemble.rule in LEARNT or not recipe.ensemble.members:
+        draw_curves(trainer)
+    (folder / "card.md").write_text(card, encoding="utf-8")
 
 
-def draw_curves(trainer: Trainer) -> None:
+def draw_curves(trainer: Trainer | Joiner) -> None:
     """`curves.png`: training loss, and accuracy on the validation faces or, without any, on the training faces."""
     history = trainer.history
     key, measured = ("val_accuracy", "validation") if len(trainer.val) else ("train_accuracy", "training, augmented")
