@@ -84,7 +84,7 @@ class Composite(nn.Module):
         self.maps = nn.ModuleList([_map(kind, earlier or {}) for kind in inputs])
         self.grey = Grey()
         if inputs:
-            channels = sum(int(m.channels) for m in self.maps)  # type: ignore[arg-type]
+            channels = sum([int(str(m.channels)) for m in self.maps])
         self.net = MODELS.create(name, classes=classes, **{**arguments, "channels": channels})
         self.heads = nn.ModuleDict()
         if heads:

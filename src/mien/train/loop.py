@@ -155,7 +155,7 @@ def side_at(epoch: int, epochs: int, size: tuple[int, ...]) -> int:
     return round((first + (last - first) * share) / 4) * 4
 
 
-def _average(ema: nn.Module, model: nn.Module, decay: float) -> None:
+def move_average(ema: nn.Module, model: nn.Module, decay: float) -> None:
     with torch.no_grad():
         for kept, new in zip(ema.state_dict().values(), model.state_dict().values(), strict=True):
             if kept.dtype.is_floating_point:
@@ -309,11 +309,11 @@ class Trainer:
             step = self.epoch * len(batches) + index
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(step, r.epochs * len(batches), warmup, peak, r.optimiser.schedule)
-            total += np.array(self._step(self.team.share(batch), side)) / len(batches)
-            _average(self.ema, self.model, min(r.optimiser.ema, (step + 1) / (step + 10)))
+            total += np.array(self.take(self.team.share(batch), side)) / len(batches)
+            move_average(self.ema, self.model, min(r.optimiser.ema, (step + 1) / (step + 10)))
         return float(total[0]), float(total[1])
 
-    def _step(self, batch: Tensor, side: int) -> tuple[float, float]:
+    def take(self, batch: Tensor, side: int) -> tuple[float, float]:
         """One step on these rows; returns their loss and accuracy."""
         self.optimiser.zero_grad(set_to_none=True)
         value, right = self.loss_of(batch, side)

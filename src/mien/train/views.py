@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mien.faces.angles import mirror_map
+from mien.models import Inputs
 
 
 def to_tensor(pixels: Tensor) -> Tensor:
@@ -60,12 +59,13 @@ def predict(
     parts = []
     for start in range(0, len(pixels), batch):
         x = to_tensor(torch.from_numpy(pixels[start : start + batch]).to(device))
-        shown: list[Tensor | Mapping[str, Tensor]] = list(views_of(x, views))
+        faces = views_of(x, views)
+        shown: list[Inputs] = list(faces)
         if angles is not None:
             maps = torch.from_numpy(angles[start : start + batch]).to(device)
-            half = len(shown) // 2
+            half = len(faces) // 2
             # the second half of several views is mirrored
-            shown = [{"face": v, "angles": mirror_map(maps) if 0 < half <= i else maps} for i, v in enumerate(shown)]
+            shown = [{"face": v, "angles": mirror_map(maps) if 0 < half <= i else maps} for i, v in enumerate(faces)]
         with torch.autocast(device.type, torch.bfloat16):
             logits = torch.stack([model(view).logits.float() for view in shown]).mean(0)
         parts.append(logits.cpu().numpy())
