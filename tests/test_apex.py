@@ -254,6 +254,9 @@ def test_the_command_goes_on_where_it_was_stopped(tree: Path, tmp_path: Path) ->
     (out / "apex.csv").write_text(whole[:-20])  # the last line was cut short
     assert json.loads(run(tree, out, "--json")[1])["kept"] == 1
     assert (out / "apex.csv").read_text() == whole
+    np.savez(out / "angles.npz", one=read_maps(out / "angles.npz")["one"])  # killed before the maps were saved
+    assert json.loads(run(tree, out, "--json")[1])["kept"] == 1
+    assert set(read_maps(out / "angles.npz")) == {"one", "two"}
     (out / "first" / "two.png").unlink()
     assert "(1 were here)" in run(tree, out)[1]
     assert len(table(out)) == 2

@@ -1,4 +1,4 @@
-"""`mien data`: look into a data set before training on it, or make a tiny fake one."""
+"""`mien data`: look into a data set before training on it, cut the apex out of its clips, or make a tiny fake one."""
 
 from __future__ import annotations
 

@@ -114,8 +114,8 @@ def follow(frames: Sequence[np.ndarray] | np.ndarray, find: Callable[[np.ndarray
         found.append(faces[[nearest]])
     if not found:
         return [], Faces.none()
-    together = (np.concatenate([getattr(one, part) for one in found]) for part in ("box", "detection", "landmarks"))
-    return places, Faces(*together)
+    box, detection = np.concatenate([one.box for one in found]), np.concatenate([one.detection for one in found])
+    return places, Faces(box, detection, np.concatenate([one.landmarks for one in found]))
 
 
 def find_apex(frames: np.ndarray, finder: Finder, every: int = 1) -> Apex:
