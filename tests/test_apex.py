@@ -201,7 +201,9 @@ def tree(tmp_path: Path, portrait: np.ndarray) -> Path:
 
 
 def run(tree: Path, out: Path, *more: str) -> tuple[int, str]:
-    result = RUN.invoke(app, ["data", "apex", "folder", str(tree), "--out", str(out), "--every", "1", *more])
+    result = RUN.invoke(
+        app, ["data", "apex", "folder", str(tree), "--out", str(out), "--every", "1", "--threads", "1", *more]
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -344,11 +346,11 @@ def test_the_reader_says_what_is_wrong(damage: Callable[[Path], None], words: st
 
 def test_real_clips(tmp_path: Path) -> None:
     root = data_folder("pedfe")
-    command = ["data", "apex", "pedfe", str(root), "-o", str(tmp_path), "--limit", "4", "--every", "6"]
+    command = ["data", "apex", "pedfe", str(root), "-o", str(tmp_path), "--limit", "2", "--every", "9"]
     result = RUN.invoke(app, command)
     assert result.exit_code == 0, result.output
     index = pedfe_apex(tmp_path)
-    assert len(index) == 4
+    assert len(index) == 2
     assert (np.abs(index.extra["angles"]).mean((1, 2, 3)) > 0.001).all()
     assert np.isfinite(index.extra["intensity"]).all()
 
@@ -381,8 +383,10 @@ def test_recipes_train_from_the_pretrained_net(tmp_path: Path) -> None:
         assert (len(recipe.loss) == 1) == (ending == "-softmax")
         assert recipe.arguments.get("angles", 1) == (0 if ending == "-no-angles" else 1)
         figures[ending] = recipe.paper.figure
+        if ending not in ("", "-no-angles"):
+            continue  # nothing new to build: another loss, another start
         recipe.arguments["tiny"] = True
-        if recipe.init and not (tmp_path / "runs" / recipe.init).exists():
+        if not (tmp_path / "runs" / recipe.init).exists():
             first = load_recipe(recipe.init, epochs=1, batch=16)
             first.arguments["tiny"] = True
             Study.open(first, tmp_path / "fer", tmp_path / "runs", torch.device("cpu")).train(lambda _: None)
