@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError
+from mien.errors import DataError, RecipeError, UnknownName
 from mien.train.distributed import Team
 from mien.train.loop import pick_device
-from mien.train.recipe import Recipe, load_recipe, with_seed
+from mien.train.recipe import Recipe, load_recipe, recipes, with_seed
 from mien.train.study import Study, machine
 
 Line = dict[str, Any]
@@ -107,6 +107,9 @@ def _line(name: str, recipe: Recipe, key: str, study: Study, folds: int) -> Line
         "labels": recipe.labels,
         "views": recipe.views,
         "epochs": recipe.stop or recipe.epochs,
+        # of the first fold; folds differ by a person or two
+        "faces_split": record["protocol"]["train"],
+        **({"faces_trained": record["faces_trained"]} if "faces_trained" in record else {}),
         **study.test(),
         "paper": asdict(recipe.paper),
         "data": record["data"]["sha256"][:12],
@@ -132,53 +135,143 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
-def table(lines: Iterable[Line]) -> str:
-    """Markdown: a row a recipe, over its seeds, beside its paper's figure; by data set, the best accuracy first."""
-    groups: dict[tuple[str, str, str], list[Line]] = {}
+NAMES = (
+    "recipe",
+    "network",
+    "parameters",
+    "MACs (M)",
+    "ms per face",
+    "seeds",
+    "accuracy",
+    "without copies",
+    "UAR",
+    "macro F1",
+    "paper",
+    "epochs",
+    "minutes",
+    "device",
+    "note",
+)
+
+
+def grouped(lines: Iterable[Line]) -> dict[tuple[str, str, str], list[Line]]:
+    """Lines by data set, protocol and recipe; of several with one seed, the last one."""
     newest: dict[tuple[str, int], Line] = {}
     for line in lines:
         newest[(line["recipe"], line["seed"])] = line
+    groups: dict[tuple[str, str, str], list[Line]] = {}
     for line in newest.values():
         groups.setdefault((line["dataset"], line["protocol"], line["recipe"]), []).append(line)
+    return groups
+
+
+def short_device(words: str) -> str:
+    """
+    >>> short_device("2-core x86_64, Linux, no GPU"), short_device("NVIDIA H200")
+    ('CPU', 'H200')
+    """
+    return "CPU" if words.endswith("no GPU") else words.removeprefix("NVIDIA ")
+
+
+def shortened(line: Line) -> list[str]:
+    """In which ways a run was made with less than its recipe asks for."""
+    notes = []
+    try:
+        recipe = load_recipe(line["recipe"])
+        whole = recipe.stop or recipe.epochs
+    except RecipeError:  # a file of the user's own
+        whole = 0
+    if line["epochs"] < whole:
+        notes.append(f"short run: {line['epochs']} of {whole} epochs")
+    trained, split = line.get("faces_trained"), line.get("faces_split")
+    if trained is not None and (split is None or trained < split):
+        notes.append(f"trained on {trained:,}" + (f" of {split:,} faces" if split else " faces only"))
+    return notes
+
+
+def table(lines: Iterable[Line], costs: dict[str, Line] | None = None, dataset: str | None = None) -> str:
+    """Markdown: a row a recipe, over its seeds, beside its paper's figure; by data set, the best accuracy first.
+
+    Args:
+        costs: what `mien bench costs` found, by network.
+        dataset: show this one only.
+
+    Raises:
+        UnknownName: no line is of that data set.
+    """
+    groups = grouped(lines)
+    if dataset is not None and all(key[0] != dataset for key in groups):
+        raise UnknownName("data set with results", dataset, {key[0] for key in groups})
     rows = []
-    for (dataset, protocol, recipe), members in groups.items():
-        figures = [_main(line) for line in members]
-        accuracy = [f["accuracy"] for f in figures]
-        distinct = [line["figures"]["without_copies"]["accuracy"] for line in members if _has_copies(line)]
-        paper = members[-1]["paper"]
-        cells = [
-            recipe,
-            members[-1]["model"],
-            f"{members[-1]['parameters']:,}",
-            str(len(members)),
-            spread(accuracy),
-            spread(distinct) if len(distinct) == len(members) else "",
-            spread([f["uar"] for f in figures]),
-            spread([f["macro_f1"] for f in figures]),
-            f"{paper['figure']:g}" if paper["figure"] else "",
-            "; ".join(text for text in (paper["source"], paper["warning"]) if text),
-        ]
-        rows.append((dataset, protocol, -statistics.fmean(accuracy), cells))
-    names = (
-        "recipe",
-        "network",
-        "parameters",
-        "seeds",
-        "accuracy",
-        "without copies",
-        "UAR",
-        "macro F1",
-        "paper",
-        "note",
-    )
+    for (where, protocol, recipe), members in groups.items():
+        if dataset in (None, where):
+            mean = statistics.fmean(_main(line)["accuracy"] for line in members)
+            rows.append((where, protocol, -mean, _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}))))
     text = []
     place = None
-    for dataset, protocol, _, cells in sorted(rows):
-        if (dataset, protocol) != place:
-            place = (dataset, protocol)
-            text += ["", f"### {dataset}, {protocol}", "", f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
+    for where, protocol, _, cells in sorted(rows):
+        if (where, protocol) != place:
+            place = (where, protocol)
+            text += ["", f"### {where}, {protocol}", "", f"| {' | '.join(NAMES)} |", "|" + " --- |" * len(NAMES)]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text).strip() + "\n"
+
+
+def _cells(recipe: str, members: list[Line], cost: Line) -> list[str]:
+    figures = [_main(line) for line in members]
+    distinct = [line["figures"]["without_copies"]["accuracy"] for line in members if _has_copies(line)]
+    paper = members[-1]["paper"]
+    notes = [*dict.fromkeys(note for line in members for note in shortened(line)), paper["source"], paper["warning"]]
+    return [
+        recipe,
+        members[-1]["model"],
+        f"{members[-1]['parameters']:,}",
+        f"{cost['macs'] / 1e6:,.1f}" if cost else "",
+        f"{cost['ms']:g}" if cost and cost["ms"] is not None else "",
+        str(len(members)),
+        spread([f["accuracy"] for f in figures]),
+        spread(distinct) if len(distinct) == len(members) else "",
+        spread([f["uar"] for f in figures]),
+        spread([f["macro_f1"] for f in figures]),
+        f"{paper['figure']:g}" if paper["figure"] else "",
+        ", ".join(map(str, sorted({line["epochs"] for line in members}))),
+        _minutes(statistics.fmean(line["seconds"] for line in members)),
+        ", ".join(dict.fromkeys(short_device(line["machine"]) for line in members)),
+        "; ".join(text for text in notes if text),
+    ]
+
+
+def _minutes(seconds: float) -> str:
+    """
+    >>> _minutes(30), _minutes(569.8), _minutes(9000)
+    ('0.5', '9.5', '150')
+    """
+    minutes = seconds / 60
+    return f"{minutes:.1f}" if minutes < 10 else f"{minutes:,.0f}"
+
+
+def of_network(model: str, lines: Iterable[Line]) -> list[Line]:
+    """What was measured with a network, a row for each of its recipes, beside the paper's figure.
+
+    Returns:
+        Rows of recipe, paper (`source`, `figure`, `warning`), and where there are results, dataset, protocol, seeds,
+        accuracy and uar (means over the seeds, per cent, with their deviation) and notes; the best of a data set first.
+    """
+    rows, done = [], set()
+    for (dataset, protocol, recipe), members in sorted(grouped(lines).items()):
+        if members[-1]["model"] == model:
+            done.add(recipe)
+            figures = [_main(line) for line in members]
+            row: Line = {"recipe": recipe, "dataset": dataset, "protocol": protocol, "seeds": len(members)}
+            row |= {name: spread([f[name] for f in figures]) for name in ("accuracy", "uar")}
+            row["notes"] = list(dict.fromkeys(note for line in members for note in shortened(line)))
+            rows.append({**row, "paper": members[-1]["paper"]})
+    rows.sort(key=lambda row: (row["dataset"], -float(row["accuracy"].split()[0])))
+    for name in recipes():
+        recipe = load_recipe(name)
+        if recipe.model == model and name not in done:
+            rows.append({"recipe": name, "dataset": recipe.dataset, "seeds": 0, "paper": asdict(recipe.paper)})
+    return rows
 
 
 def _has_copies(line: Line) -> bool:

@@ -192,3 +192,29 @@ def tracks(
         ]
         rows.append([str(people), str(scenes), *map(str, sums)])
     _table(["people", "scenes", "frames", "faces seen", "crossings", "identity switches", "tracks given"], rows)
+
+
+@app.command("costs")
+def costs(
+    networks: Annotated[
+        list[str] | None, typer.Argument(help="Networks; all that a recipe fer2013-* trains, if none is named.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--costs", help="File of costs, in which other networks' stay.")] = Path(
+        "docs/measured/costs.json"
+    ),
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of three timed runs each.")] = 30,
+) -> None:
+    """Parameters, multiply-accumulates and milliseconds per face of networks, one core, one face at a time."""
+    from mien.errors import require
+
+    require("torch", "train")
+    require("onnx", "train")
+    from mien.bench.costs import measure
+
+    rows = measure(networks or [], to, rounds=rounds, say=lambda said: typer.echo(said, err=True))
+    _head("Costs of networks, one thread, one face of the network's size")
+    cells = []
+    for name, row in rows.items():
+        time = ["", ""] if row["ms"] is None else [f"{row['ms']:g}", f"{row['ms_low']:g}-{row['ms_high']:g}"]
+        cells.append([name, f"{row['parameters']:,}", f"{row['macs'] / 1e6:,.1f}", *time])
+    _table(["network", "parameters", "MACs (M)", "ms a face, median", "10-90 %"], cells)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,11 +57,14 @@ def show(
     name: Annotated[str, typer.Argument(help="Name of weights, a detector, a network, a data set or a loss.")],
     as_json: AsJson = False,
 ) -> None:
-    """Facts of one thing and, for weights, the model card."""
+    """Facts of one thing; for weights the model card, for a network its blocks, costs and results."""
     from mien.catalog import find
     from mien.pipeline.store import PACKAGED
 
     kind, facts = find(name)
+    if kind == "models" and facts.get("modality") == "face":
+        _network(name, facts, as_json)
+        return
     if as_json:
         typer.echo(json.dumps({"kind": kind, **facts}, indent=1))
         return
@@ -77,3 +80,54 @@ def show(
     for key, value in facts.items():
         if key != "name" and value not in ("", None):
             console.print(f"  {key}: {value}", markup=False, highlight=False)
+
+
+def _network(name: str, facts: dict[str, Any], as_json: bool) -> None:
+    from mien.bench.costs import read_costs
+    from mien.bench.measured import COSTS, RESULTS, measured
+    from mien.bench.results import of_network, read_lines
+    from mien.explain.anatomy import anatomy
+    from mien.explain.diagram import text
+
+    seen = anatomy(name)
+    results = of_network(name, read_lines(measured(RESULTS)))
+    cost = read_costs(measured(COSTS)).get(name)
+    if as_json:
+        whole = {"kind": "models", **facts, "parameters": seen.parameters, **seen.facts()}
+        typer.echo(json.dumps({**whole, "cost": cost, "results": results}, indent=1))
+        return
+    typer.echo(f"{name} (network)\n\n{_wrap(seen.about)}\n")
+    for word, said in (("Paper", seen.paper or facts.get("paper", "")), ("Differs", seen.differs)):
+        if said:
+            typer.echo(_wrap(f"{word}: {said}") + "\n")
+    typer.echo("\n".join(text(seen.rows)))
+    typer.echo(f"\nparameters       {seen.parameters:,}")
+    typer.echo(f"MACs             {seen.macs / 1e6:,.1f} million a face of {seen.size} px, one channel")
+    if cost and cost["ms"] is not None:
+        typer.echo(f"time             {cost['ms']:g} ms a face, one core ({cost['machine']}, {cost['date']})")
+    typer.echo(_wrap(f"receptive field  {seen.sees()}"))
+    _results(results)
+
+
+def _results(rows: list[dict[str, Any]]) -> None:
+    if rows:
+        typer.echo("\nresults")
+    for row in rows:
+        paper = row["paper"]
+        if row["seeds"]:
+            ours = f"{row['accuracy']} % accuracy, {row['uar']} % UAR"
+            ours += f" ({row['dataset']}, {row['protocol']}; {row['seeds']} seed{'s' * (row['seeds'] > 1)})"
+            ours = "; ".join([ours, *row["notes"]])
+        else:
+            ours = f"not benchmarked yet ({row['dataset']})"
+        typer.echo(f"  {row['recipe']}: {ours}")
+        if paper["source"]:
+            theirs = f"{paper['figure']:g} % in the paper" if paper["figure"] else "no figure in the paper"
+            said = "; ".join(part for part in (f"{theirs}: {paper['source']}", paper["warning"]) if part)
+            typer.echo(_wrap(said, "    "))
+
+
+def _wrap(text: str, indent: str = "") -> str:
+    import textwrap
+
+    return textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent or "  ")

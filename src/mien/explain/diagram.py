@@ -89,7 +89,7 @@ def _open(call: Call, kinds: Counter[type], depth: int) -> list[Row]:
         if not whole and depth > 1 and (type(module) is nn.Sequential or kinds[type(module)] == 1):
             found += _open(child, kinds, depth - 1)
             joins = False
-        elif joins and not child.calls and _is_decor(module):
+        elif joins and found and not child.calls and _is_decor(module):
             last = found[-1]
             found[-1] = replace(
                 last,
@@ -100,11 +100,12 @@ def _open(call: Call, kinds: Counter[type], depth: int) -> list[Row]:
             )
         else:
             found.append(row)
-            joins = whole and any(isinstance(leaf, _WEIGHTED) for leaf in _leaves(module))
+            weighted = any(isinstance(leaf, _WEIGHTED) for leaf in _leaves(module))
+            joins = (whole and weighted) or type(call.module) is nn.Sequential
     held = call.parameters - sum(child.parameters for child in call.calls)
     done = call.macs - sum(child.macs for child in call.calls)
     if held or done:
-        what = ", ".join(call.own) if held else "products between blocks"
+        what = ", ".join(call.own) if held else "work between blocks"
         found.append(Row(call.name or "network", _short(what), call.shape, held, done))
     return found
 
