@@ -20,6 +20,7 @@ from mien.models import MODELS  # noqa: E402
 from mien.train.loop import Trainer, learning_rate, side_at  # noqa: E402
 from mien.train.prepare import sampling, soft_targets  # noqa: E402
 from mien.train.recipe import Recipe, load_recipe, recipes  # noqa: E402
+from mien.train.study import Study  # noqa: E402
 
 CPU = torch.device("cpu")
 EXPRESSION = [n for n in MODELS.names() if not n.startswith("landmark")]
@@ -161,7 +162,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     FAKES["ferplus"](data, rows=140)
     recipe = load_recipe("mien-s-base", name="tiny", model="mini-s", epochs=2, batch=32)
     lines: list[str] = []
-    Trainer(recipe, data, runs / "tiny", CPU).run(lines.append)
+    Study.open(recipe, data, runs, CPU).train(lines.append)
+    lines = [line for line in lines if line.startswith("{")]
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     return data, runs / "tiny"
 

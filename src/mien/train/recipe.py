@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -252,6 +253,22 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
     if origin is None and type(value) is expected:
         return value
     raise RecipeError(f"{where}: expected {getattr(expected, '__name__', expected)}, got {value!r}")
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run was trained by, as its `run.json` says.
+
+    Raises:
+        RecipeError: there is no such record, or it cannot be read.
+    """
+    path = Path(run) / "run.json"
+    if not path.is_file():
+        raise RecipeError(f"{path} is missing; name the folder of a finished run")
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path} is damaged ({error}); train that run again") from error
+    return _build(Recipe, table, str(path))
 
 
 def recipes() -> list[str]:
