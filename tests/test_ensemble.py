@@ -176,7 +176,7 @@ def member_file(folder: Path, name: str, dataset: str = "fer2013", more: str = "
     path = folder / f"{name}.toml"
     path.write_text(
         f'name = "{name}"\nmodel = "mini-s"\ndataset = "{dataset}"\nlabels = "majority"\nselect = "accuracy"\n'
-        f"epochs = 2\nbatch = 16\n{more}\narguments = {{ {NETS[name[:3]]} }}\n"
+        f"epochs = 1\nbatch = 16\n{more}\narguments = {{ {NETS[name[:3]]} }}\n"
     )
     return str(path)
 

@@ -139,7 +139,7 @@ def fit_features(
                 figures = measure((shown @ weight.T + bias).numpy())
             history.append({"l2": l2, "loss": round(plain, 6), **figures})
 
-        minimise([weight, bias], value, watch)  # from where the stronger penalty ended
+        minimise([weight, bias], value, watch, tolerance=1e-7)  # from where the stronger penalty ended
         tried.append(history[-1])
         if best is None or history[-1]["selected"] > max(line["selected"] for line in tried[:-1]):
             kept = (weight.detach().numpy().copy(), bias.detach().numpy().copy())
