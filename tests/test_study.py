@@ -192,3 +192,17 @@ def test_a_margin_loss_trains_the_head_it_gives(tmp_path: Path) -> None:
     alone = load_recipe(recipe_file(tmp_path, "alone", "ferplus", '[[loss]]\nname = "center"\n'))
     with pytest.raises(RecipeError, match="trains the classifier"):
         Study.open(alone, tmp_path / "data", tmp_path / "runs", CPU).train(lambda _: None)
+
+
+def test_a_short_run_on_few_faces_says_so_and_leaves_the_full_one_alone(tmp_path: Path) -> None:
+    FAKES["fer2013"](tmp_path / "data", rows=80)
+    name = recipe_file(tmp_path, "small", "fer2013", 'labels = "majority"\n[[stage]]\nname = "autoencode"\nepochs = 9')
+    changes = {"epochs": 1, "faces": 20}
+    recipe = load_recipe(name, **changes)
+    assert (recipe.name, recipe.stage[0].epochs) == ("small-20-faces", 1)
+    plain = recipe_file(tmp_path, "plain", "fer2013", 'labels = "majority"')
+    (line,) = run_bench([plain], [1], tmp_path / "data", tmp_path / "runs", tmp_path / "r.jsonl", changes=changes)
+    assert (line["faces_trained"], line["faces_split"]) == (20, 40)
+    assert not (tmp_path / "runs" / "plain").exists()
+    made = table([line])
+    assert "20 of 40 faces" in made

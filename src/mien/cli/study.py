@@ -17,6 +17,7 @@ def run(
     seeds: Annotated[list[int], typer.Option("--seed", help="Seed; repeat for several.")] = [1],  # noqa: B006
     results: Annotated[Path, typer.Option("--results", help="File of results, added to.")] = RESULTS,
     epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
+    faces: Annotated[int | None, typer.Option(min=1, help="Train on so many faces at most.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train recipes with several seeds under their protocols, test each once, add the figures to a file."""
@@ -26,7 +27,7 @@ def run(
     from mien.bench.results import run_bench
     from mien.train.distributed import join
 
-    changes = {} if epochs is None else {"epochs": epochs}
+    changes = {key: value for key, value in (("epochs", epochs), ("faces", faces)) if value is not None}
     run_bench(recipes, seeds, data, runs, results, device=device, changes=changes, say=typer.echo, team=join())
 
 

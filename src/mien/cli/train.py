@@ -14,6 +14,7 @@ def train(
     runs: Annotated[Path, typer.Option("--runs", help="Folder for runs; this one goes into a folder of its name.")],
     seed: Annotated[int | None, typer.Option(help="Another seed; the run's name then ends in -seedN.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
+    faces: Annotated[int | None, typer.Option(min=1, help="Train on so many faces at most.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train a network by a recipe; started again, it goes on from the last whole epoch."""
@@ -28,6 +29,8 @@ def train(
     changes: dict[str, object] = {}
     if epochs is not None:
         changes["epochs"] = epochs
+    if faces is not None:
+        changes["faces"] = faces
     loaded = load_recipe(recipe, **changes)
     if seed is not None:
         loaded = with_seed(loaded, seed)

@@ -25,7 +25,7 @@ from mien.models.composite import CASCADE, Cascade, Composite, core, create, has
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
 from mien.train.distributed import Team
 from mien.train.feed import Feed, angles_of
-from mien.train.prepare import fingerprint, read_faces, sampling, soft_targets, trainable
+from mien.train.prepare import few, fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
 from mien.train.tasks import make
@@ -194,7 +194,7 @@ class Trainer:
         self.fingerprint = fingerprint(faces)
         self.labels = faces.labels
         train, self.val = (faces[r] for r in rows) if rows else (faces.part("train"), faces.part("val"))
-        self.train = trainable(train, recipe)
+        self.train = few(trainable(train, recipe), recipe)
         targets = soft_targets(self.train, recipe)
         weight, self.prior = sampling(targets, recipe.balance)
         self.weight = torch.from_numpy(weight)

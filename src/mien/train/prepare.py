@@ -78,6 +78,13 @@ def trainable(faces: FaceSet, recipe: Recipe) -> FaceSet:
     return faces if rows.all() else faces[rows]
 
 
+def few(faces: FaceSet, recipe: Recipe) -> FaceSet:
+    """As many of the faces as the recipe allows, drawn by its seed."""
+    if not recipe.faces or recipe.faces >= len(faces):
+        return faces
+    return faces[np.sort(np.random.default_rng(recipe.seed).permutation(len(faces))[: recipe.faces])]
+
+
 def sampling(targets: np.ndarray, balance: float) -> tuple[np.ndarray, np.ndarray]:
     """Weight of each row when drawing [N], and the frequency of each class among the rows drawn [K]."""
     prior = targets.mean(0)

@@ -147,6 +147,7 @@ class Recipe:
         head: further tasks, each a linear head on the embedding.
         epochs: passes over the training split that the learning rate's cosine spans.
         stop: leave off after this many epochs; 0 runs all.
+        faces: train on so many of the training faces at most, drawn by the seed; 0 takes all.
         batch: faces per step.
         size: side of the training faces, pixels: at the start and in the last third, growing linearly between.
         labels: train on `votes` where the data set has them, or on the `majority` only.
@@ -178,6 +179,7 @@ class Recipe:
     seed: int = 1
     epochs: int = 40
     stop: int = 0
+    faces: int = 0
     batch: int = 128
     size: tuple[int, ...] = (48, 48)
     labels: str = "votes"
@@ -298,7 +300,8 @@ def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe by name (one in the package) or by path; the key `base` names a recipe that it alters.
 
     Args:
-        changes: fields that replace the file's, such as `epochs=2`.
+        changes: fields that replace the file's, such as `epochs=2`, which stages then do not exceed either, or
+                `faces=2000`, which then also stands in the run's name.
 
     Raises:
         RecipeError: no such recipe, an unknown key, or a value of the wrong type.
@@ -310,7 +313,14 @@ def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
         table = _read(path)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path.name} is not TOML: {error}") from error
-    return dataclasses.replace(_build(Recipe, table, path.name), **changes)
+    recipe = dataclasses.replace(_build(Recipe, table, path.name), **changes)
+    if "epochs" in changes and "stage" not in changes:
+        short = tuple(dataclasses.replace(s, epochs=min(s.epochs, recipe.epochs)) for s in recipe.stage)
+        recipe = dataclasses.replace(recipe, stage=short)
+    if changes.get("faces"):
+        # so that a full training does not go on from it
+        recipe = dataclasses.replace(recipe, name=f"{recipe.name}-{changes['faces']}-faces")
+    return recipe
 
 
 def _read(path: Path, depth: int = 0) -> dict[str, Any]:

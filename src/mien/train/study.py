@@ -156,6 +156,7 @@ def write_record(trainer: Trainer | Joiner, fold: Fold, seconds: float) -> None:
         | {"python": platform.python_version()},
         "machine": machine(trainer.device),
         "processes": trainer.team.size,
+        **({"faces_trained": len(trainer.train)} if recipe.faces else {}),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "seconds": round(sum(line.get("seconds", 0.0) for line in history) or seconds, 1),
         # a finished run that is started again keeps its date
