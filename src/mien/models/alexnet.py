@@ -17,10 +17,15 @@ POINTS = 68
 
 
 class AngleBranch(nn.Module):
-    """Three small convolutions over maps of the change of angles [N, A, 68, 68], averaged to [N, widths[-1]]."""
+    """Three small convolutions over maps of the change of angles [N, A, 68, 68], averaged to [N, widths[-1]].
 
-    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+    Args:
+        gain: the maps of real clips deviate by some 0.03 from zero; times this they are about as large as pixels.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int], gain: float = 30.0) -> None:
         super().__init__()
+        self.gain = gain
         layers: list[nn.Module] = []
         for width in widths:
             # no batch norm: its statistics would be those of the empty maps of stills
@@ -29,7 +34,7 @@ class AngleBranch(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, maps: Tensor) -> Tensor:
-        features: Tensor = self.layers(maps)
+        features: Tensor = self.layers(maps * self.gain)
         return features.mean((2, 3))
 
 
