@@ -268,9 +268,9 @@ def of_network(model: str, lines: Iterable[Line]) -> list[Line]:
             rows.append({**row, "paper": members[-1]["paper"]})
     rows.sort(key=lambda row: (row["dataset"], -float(row["accuracy"].split()[0])))
     for name in recipes():
-        recipe = load_recipe(name)
-        if recipe.model == model and name not in done:
-            rows.append({"recipe": name, "dataset": recipe.dataset, "seeds": 0, "paper": asdict(recipe.paper)})
+        known = load_recipe(name)
+        if known.model == model and name not in done:
+            rows.append({"recipe": name, "dataset": known.dataset, "seeds": 0, "paper": asdict(known.paper)})
     return rows
 
 

@@ -162,7 +162,8 @@ def _collapse(lines: Sequence[Row]) -> list[Row]:
                 best, times = period, again
         for place in range(best):
             same = lines[start + place : start + best * times : best]
-            group = "" if best == 1 or times == 1 else "first" if not place else "last" if place == best - 1 else "inner"
+            group = "first" if not place else "last" if place == best - 1 else "inner"
+            group = group if best > 1 else ""
             found.append(
                 replace(
                     same[0],

@@ -19,14 +19,15 @@ Rule = Callable[[tuple[Any, ...], Tensor], int]
 
 def _convolution(given: tuple[Any, ...], made: Tensor) -> int:
     """One product for each tap of each output, or of each input where the convolution is a transposed one."""
-    taps = math.prod(given[1].shape[1:])
+    taps = int(math.prod(given[1].shape[1:]))
     return int(given[0].numel() if given[6] else made.numel()) * taps
 
 
 def _attention(given: tuple[Any, ...], _: Tensor) -> int:
     """Q K^T and the weighted sum of V."""
     q, k, v = given[:3]
-    return int(q.numel()) * int(k.shape[-2]) + math.prod(q.shape[:-1]) * int(k.shape[-2]) * int(v.shape[-1])
+    products = int(q.numel()) + int(math.prod(q.shape[:-1])) * int(v.shape[-1])
+    return products * int(k.shape[-2])
 
 
 _ATEN = torch.ops.aten
@@ -50,7 +51,7 @@ def _by_module(module: nn.Module, made: Any) -> int:
     return 0
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the multiply-accumulates of all that runs inside it.
 
     Convolutions (also deformable ones), linear layers, matrix products, attention and bilinear sampling count; norms,
@@ -58,7 +59,7 @@ class Counter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
         self.attends = False
 

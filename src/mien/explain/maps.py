@@ -41,7 +41,7 @@ def watch(network: nn.Module, inputs: Inputs, *, copies: bool = False) -> tuple[
     def keep(name: str) -> Any:
         def hook(module: nn.Module, given: Any, made: Any) -> None:
             calls[name] = calls.get(name, -1) + 1
-            if not isinstance(made, Tensor) or made.ndim != 4 or not made.requires_grad:
+            if not isinstance(made, Tensor) or made.ndim != 4 or made.grad_fn is None:
                 return
             if (len(made) == len(x) or (copies and len(made) > len(x))) and made.shape[2] * made.shape[3] > 1:
                 found.append(FeatureMap(name, calls[name], made))
@@ -55,14 +55,26 @@ def watch(network: nn.Module, inputs: Inputs, *, copies: bool = False) -> tuple[
     finally:
         for handle in handles:
             handle.remove()
-    own = [item for item in found if _is_of(item.value.grad_fn, x)]
-    return output, own
+    rests: dict[Any, tuple[bool, bool]] = {}
+    return output, [item for item in found if all(_rests(item.value.grad_fn, x, rests))]
 
 
-def _is_of(start: Any, x: Tensor) -> bool:
-    """Whether something rests on the faces and on weights as well."""
-    leaves = [leaf.variable is x for leaf in _reach(start)[1]]
-    return any(leaves) and not all(leaves)
+def _rests(start: Any, x: Tensor, known: dict[Any, tuple[bool, bool]]) -> tuple[bool, bool]:
+    """Whether a step of autograd's graph rests on the faces `x`, and whether on weights; fills in `known`."""
+    waiting = [start]
+    while waiting:
+        node = waiting[-1]
+        behind = [following for following, _ in node.next_functions if following is not None]
+        unknown = [following for following in behind if following not in known]
+        if unknown and node not in known:
+            waiting += unknown
+            continue
+        waiting.pop()
+        if hasattr(node, "variable"):
+            known[node] = (node.variable is x, node.variable is not x)
+        else:
+            known[node] = (any(known[n][0] for n in behind), any(known[n][1] for n in behind))
+    return known[start]
 
 
 def last_map(output: Output, found: list[FeatureMap]) -> FeatureMap | None:
@@ -104,7 +116,7 @@ def as_grid(item: FeatureMap, value: Tensor) -> Tensor:
         return value
     places = value[:, item.call :]
     side = int(places.shape[1] ** 0.5)
-    return places.transpose(1, 2).unflatten(2, (side, side))
+    return places.transpose(1, 2).reshape(len(places), -1, side, side)
 
 
 def _reach(start: Any, stop: Any = None) -> tuple[set[Any], set[Any]]:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 
-def places(side: int, patch: int, step: int) -> list[slice]:
-    """Where a patch lies along one side, so that its middle goes from edge to edge.
+def places(side: int, patch: int, step: int) -> tuple[np.ndarray, list[slice]]:
+    """Middles of a sliding patch along one side, from edge to edge, and the pixels that it then hides.
 
-    >>> [(p.start, p.stop) for p in places(8, 4, 4)]
-    [(0, 2), (2, 6), (6, 8)]
+    >>> middles, hidden = places(8, 4, 4)
+    >>> middles.tolist(), [(p.start, p.stop) for p in hidden]
+    ([0, 4, 8], [(0, 2), (2, 6), (6, 8)])
     """
     middles = np.unique(np.append(np.arange(0, side, step), side))
-    cut = [(max(0, int(m) - patch // 2), min(side, int(m) + patch - patch // 2)) for m in middles]
-    return [slice(low, high) for low, high in cut]
+    cut = [slice(max(0, int(m) - patch // 2), min(side, int(m) + patch - patch // 2)) for m in middles]
+    return middles, cut
 
 
 def occlusion(
@@ -28,11 +29,11 @@ def occlusion(
 ) -> np.ndarray:
     """How far the score of a class falls where a grey patch hides the face, as maps [N, S, S] in [0, 1].
 
-    Each pixel has the mean fall over the patches that hid it; what rises counts as nothing, the largest is made 1.
+    The value of a place is the fall with the patch's middle there; what rises counts as nothing, the largest is made 1.
 
     Paper: Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
-    Differs: the patch has the face's own mean grey, for networks that standardise each picture; falls are averaged
-        over overlapping patches.
+    Differs: the patch has the face's own mean grey, for networks that standardise each picture; between the patch's
+        places the map is interpolated.
 
     Args:
         score: uint8 [M, S, S] or [M, S, S, 3] to scores [M, K].
@@ -42,19 +43,22 @@ def occlusion(
         step: of the sliding, pixels; by default a twelfth of S.
     """
     side = faces.shape[1]
-    rows = places(side, patch or max(2, side // 4), step or max(1, side // 12))
+    middles, cuts = places(side, patch or max(2, side // 4), step or max(1, side // 12))
+    between = _between(middles, side)
     maps = np.zeros(faces.shape[:3], np.float32)
     for number, (face, which) in enumerate(zip(faces, classes, strict=True)):
         grey = face.reshape(-1, *face.shape[2:]).mean(0).round().astype(np.uint8)
-        cells = [(down, across) for down in rows for across in rows]
+        cells = [(down, across) for down in cuts for across in cuts]
         hidden = np.repeat(face[None], len(cells) + 1, 0)
         for copy, cell in zip(hidden[1:], cells, strict=True):
             copy[cell] = grey
-        scores = score(hidden)[:, which]
-        fall, count = np.zeros((side, side)), np.zeros((side, side))
-        for cell, value in zip(cells, scores[0] - scores[1:], strict=True):
-            fall[cell] += value
-            count[cell] += 1
-        mean = np.maximum(fall / count, 0)
-        maps[number] = mean / mean.max() if mean.max() > 0 else 0
+        scores = np.asarray(score(hidden))[:, which].astype(np.float64)
+        fall = np.maximum(scores[0] - scores[1:], 0).reshape(len(cuts), len(cuts))
+        wide = between @ fall @ between.T
+        maps[number] = wide / wide.max() if wide.max() > 0 else 0
     return maps
+
+
+def _between(middles: np.ndarray, side: int) -> np.ndarray:
+    """Weights [S, M] that interpolate values at the middles linearly at the middle of each pixel."""
+    return np.stack([np.interp(np.arange(side) + 0.5, middles, row) for row in np.eye(len(middles))], 1)

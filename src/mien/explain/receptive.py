@@ -95,8 +95,10 @@ def _stand_in(module: nn.Module) -> nn.Module | None:
         k = module.kernel
         return nn.Conv2d(module.offsets.in_channels, module.mix.out_channels, k, 1, k // 2)
     if isinstance(module, Involution):
-        width, k = module.reduce[0].in_channels, module.kernel  # type: ignore[union-attr]
-        return nn.Conv2d(width, width, k, 1, k // 2, groups=width)  # type: ignore[arg-type]
+        first, k = module.reduce.get_submodule("0"), module.kernel
+        assert isinstance(first, nn.Conv2d)
+        width = first.in_channels
+        return nn.Conv2d(width, width, k, 1, k // 2, groups=width)
     return None
 
 
@@ -119,7 +121,8 @@ class _Level(TorchFunctionMode):
 
 
 def _mean_pool(x: Tensor, size: Any, stride: Any = None, padding: Any = 0, *_: Any, **named: Any) -> Tensor:
-    return F.avg_pool2d(x, size, named.get("stride", stride), named.get("padding", padding), bool(named.get("ceil_mode")))
+    stride, padding = named.get("stride", stride), named.get("padding", padding)
+    return F.avg_pool2d(x, size, stride, padding, bool(named.get("ceil_mode")))
 
 
 class _Enough(Exception):

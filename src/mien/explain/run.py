@@ -20,9 +20,10 @@ from mien.protocols import Fold
 from mien.train.checkpoint import load_network, load_state
 from mien.train.distributed import Team
 from mien.train.feed import angles_of
+from mien.train.folding import folds_of
 from mien.train.prepare import read_faces
 from mien.train.recipe import Recipe, _build
-from mien.train.study import Study, folds_of
+from mien.train.study import Study
 from mien.train.views import predict, to_tensor
 
 
@@ -48,7 +49,8 @@ class FinishedRun:
             several = sorted(path.parent.name for path in folder.glob("fold-*/best.pt"))
             cure = f"name one of its folds, such as {folder / several[0]}" if several else "train that run first"
             raise WeightsError(f"{folder} has no best.pt; {cure}")
-        self.name, self.labels = self.recipe.name, tuple(state["labels"])
+        self.name = self.recipe.name if self.fold == "official" else f"{self.recipe.name}, {self.fold}"
+        self.labels = tuple(state["labels"])
         self.dataset = self.recipe.dataset
         self.network = load_network(folder, device).float()
         self.method = ""

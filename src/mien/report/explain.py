@@ -48,9 +48,10 @@ def overlay(face: np.ndarray, heat: np.ndarray, side: int = ENLARGED) -> np.ndar
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) if face.ndim == 3 else face
     grey = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)[..., None] / 255
     wide = np.clip(cv2.resize(heat.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
-    colours = LinearSegmentedColormap.from_list("", list(_HEAT))(wide)[..., :3]
+    colours: np.ndarray = LinearSegmentedColormap.from_list("", list(_HEAT))(wide)[..., :3]
     strength = 0.25 + 0.4 * wide[..., None]
-    return np.rint(255 * np.clip(grey * (1 - strength) + colours * strength, 0, 1)).astype(np.uint8)
+    mixed: np.ndarray = np.rint(255 * np.clip(grey * (1 - strength) + colours * strength, 0, 1)).astype(np.uint8)
+    return mixed
 
 
 def explain_figure(
@@ -73,8 +74,9 @@ def explain_figure(
     """
     if not any(rows.values()):
         raise DataError("there is no labelled face to show; choose another split")
-    lines = {label: -(-len(shown) // _PER_LINE) for label, shown in rows.items() if shown}
-    most = max(min(_PER_LINE, len(shown)) for shown in rows.values())
+    largest = max(map(len, rows.values()))
+    most = -(-largest // -(-largest // _PER_LINE))
+    lines = {label: -(-len(shown) // most) for label, shown in rows.items() if shown}
     pair = 2 * _FACE + _GAP
     width = max(_NAMES + most * (pair + _BETWEEN) + 0.05, 0.36 + 0.068 * len(method), 4.2)
     made = chart.figure(1.06 + sum(lines.values()) * _LINE + 0.06 * len(lines))
@@ -85,14 +87,20 @@ def explain_figure(
     _scale(made, width)
     top = 0.94
     for label, count in lines.items():
-        chart.write(made, 0.18, top + 0.4, label, 9, chart.deep(label), weight="bold")
+        chart.write(made, 0.18, top + 0.4, label, 9, _ink(label), weight="bold")
         if shares and label in shares:
             chart.write(made, 0.18, top + 0.57, f"{shares[label]:.0%} right", 7.5, chart.SOFT)
         for place, item in enumerate(rows[label]):
-            line, column = divmod(place, _PER_LINE)
+            line, column = divmod(place, most)
             _pair(made, _NAMES + column * (pair + _BETWEEN), top + line * _LINE, item)
         top += count * _LINE + 0.06
     chart.save(made, path)
+
+
+def _ink(label: str) -> str:
+    from matplotlib.colors import to_hex
+
+    return to_hex(chart.deep(label))
 
 
 def _pair(made: Figure, left: float, top: float, item: Shown) -> None:
@@ -107,13 +115,13 @@ def _pair(made: Figure, left: float, top: float, item: Shown) -> None:
     mark, shade = ("✓", chart.INK) if item.right else ("✗", "#b3261e")
     end = chart.write(made, left, top + _FACE + 0.14, f"{mark} ", 8, shade, weight="bold")
     words = f"{item.predicted} {item.score:.2f}"
-    chart.write(made, end + 0.02, top + _FACE + 0.14, words, 8, chart.deep(item.predicted), weight="bold")
+    chart.write(made, end + 0.02, top + _FACE + 0.14, words, 8, _ink(item.predicted), weight="bold")
 
 
 def _scale(made: Figure, width: float) -> None:
     """What the colours mean, at the right of the title."""
     bar = overlay(np.full((8, 8), 128, np.uint8), np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1)), 128)
-    left = width - 1.95
+    left = width - 1.5
     area = chart.axes(made, left, 0.2, 0.9, 0.1)
     area.imshow(bar, aspect="auto")
     area.set_xticks([])
