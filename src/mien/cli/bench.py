@@ -194,6 +194,30 @@ def tracks(
     _table(["people", "scenes", "frames", "faces seen", "crossings", "identity switches", "tracks given"], rows)
 
 
+@app.command("training")
+def training(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes to time.")] = ["fer2013-mini", "fer2013-mobilenet"],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 8,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds that count; the two take turns.")
+    ] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Faces a second in training, against a plain 32-bit loop with the same network, batch and augmentation."""
+    from mien.errors import require
+
+    require("torch", "train")
+    from mien.bench.training import training_speed
+
+    _head("Training speed")
+    rows = [training_speed(name, steps=steps, rounds=rounds, device=device) for name in recipes]
+    cells = [
+        [r["recipe"], r["network"], str(r["batch"]), f"{r['mien']:g}", f"{r['plain']:g}", f"{r['ratio']:g}"]
+        for r in rows
+    ]
+    _table(["recipe", "network", "batch", "faces/s", "plain loop, faces/s", "ratio"], cells)
+
+
 @app.command("costs")
 def costs(
     networks: Annotated[
