@@ -285,6 +285,11 @@ def test_the_table_shows_costs_and_short_runs() -> None:
     assert cells["device"] == "CPU"
     assert cells["note |"] == f"short run: 3 of {whole} epochs; Someone 1999; other faces |"
     assert "| 120 | H200 |" in made
+    # a short run does not take the place of a whole one
+    both = table([LINE | {"epochs": whole}, LINE])
+    assert both.count("fer2013-mini") == 2
+    assert both.count("short run") == 1
+    assert table([LINE, LINE | {"seconds": 600.0}]).count("fer2013-mini") == 1
     one = table([LINE, other], costs, "fer2013")
     assert "### fer2013" in one
     assert "rafdb" not in one

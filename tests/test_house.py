@@ -15,7 +15,7 @@ SOURCE = Path(mien.__file__).parent
 LAYERS = [
     {"cli", "__main__"},
     {"bench"},
-    {"train", "export"},
+    {"train", "export", "explain"},
     {"catalog", "report"},
     {"analysis"},
     {"pipeline", "weights"},
@@ -29,7 +29,7 @@ ALLOWED = {
     ("faces", "pipeline"),  # landmark and YuNet detectors run weight files
     ("analysis", "__init__"),
 }
-TORCH_ROOMS = {"models", "losses", "layers", "train", "export", "augment"}
+TORCH_ROOMS = {"models", "losses", "layers", "train", "export", "augment", "explain"}
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -154,14 +154,18 @@ NAMES = (
 )
 
 
-def grouped(lines: Iterable[Line]) -> dict[tuple[str, str, str], list[Line]]:
-    """Lines by data set, protocol and recipe; of several with one seed, the last one."""
-    newest: dict[tuple[str, int], Line] = {}
+Group = tuple[str, str, str, tuple[str, ...]]
+
+
+def grouped(lines: Iterable[Line]) -> dict[Group, list[Line]]:
+    """Lines by data set, protocol, recipe and what it was shortened by; of several with one seed, the last one."""
+    newest: dict[tuple[Group, int], Line] = {}
     for line in lines:
-        newest[(line["recipe"], line["seed"])] = line
-    groups: dict[tuple[str, str, str], list[Line]] = {}
-    for line in newest.values():
-        groups.setdefault((line["dataset"], line["protocol"], line["recipe"]), []).append(line)
+        group = (line["dataset"], line["protocol"], line["recipe"], tuple(shortened(line)))
+        newest[(group, line["seed"])] = line
+    groups: dict[Group, list[Line]] = {}
+    for (group, _), line in newest.items():
+        groups.setdefault(group, []).append(line)
     return groups
 
 
@@ -203,10 +207,11 @@ def table(lines: Iterable[Line], costs: dict[str, Line] | None = None, dataset: 
     if dataset is not None and all(key[0] != dataset for key in groups):
         raise UnknownName("data set with results", dataset, {key[0] for key in groups})
     rows = []
-    for (where, protocol, recipe), members in groups.items():
+    for (where, protocol, recipe, short), members in groups.items():
         if dataset in (None, where):
             mean = statistics.fmean(_main(line)["accuracy"] for line in members)
-            rows.append((where, protocol, -mean, _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}))))
+            cells = _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}), short)
+            rows.append((where, protocol, -mean, cells))
     text = []
     place = None
     for where, protocol, _, cells in sorted(rows):
@@ -217,11 +222,11 @@ def table(lines: Iterable[Line], costs: dict[str, Line] | None = None, dataset: 
     return "\n".join(text).strip() + "\n"
 
 
-def _cells(recipe: str, members: list[Line], cost: Line) -> list[str]:
+def _cells(recipe: str, members: list[Line], cost: Line, short: Sequence[str]) -> list[str]:
     figures = [_main(line) for line in members]
     distinct = [line["figures"]["without_copies"]["accuracy"] for line in members if _has_copies(line)]
     paper = members[-1]["paper"]
-    notes = [*dict.fromkeys(note for line in members for note in shortened(line)), paper["source"], paper["warning"]]
+    notes = [*short, paper["source"], paper["warning"]]
     return [
         recipe,
         members[-1]["model"],
@@ -258,14 +263,13 @@ def of_network(model: str, lines: Iterable[Line]) -> list[Line]:
         accuracy and uar (means over the seeds, per cent, with their deviation) and notes; the best of a data set first.
     """
     rows, done = [], set()
-    for (dataset, protocol, recipe), members in sorted(grouped(lines).items()):
+    for (dataset, protocol, recipe, short), members in grouped(lines).items():
         if members[-1]["model"] == model:
             done.add(recipe)
             figures = [_main(line) for line in members]
             row: Line = {"recipe": recipe, "dataset": dataset, "protocol": protocol, "seeds": len(members)}
             row |= {name: spread([f[name] for f in figures]) for name in ("accuracy", "uar")}
-            row["notes"] = list(dict.fromkeys(note for line in members for note in shortened(line)))
-            rows.append({**row, "paper": members[-1]["paper"]})
+            rows.append({**row, "notes": list(short), "paper": members[-1]["paper"]})
     rows.sort(key=lambda row: (row["dataset"], -float(row["accuracy"].split()[0])))
     for name in recipes():
         known = load_recipe(name)
