@@ -287,6 +287,11 @@ def test_views_are_averaged_before_the_vote(made: Path, tmp_path: Path) -> None:
     study.train(lambda _: None)
     network = load_network(tmp_path / "runs" / "joined-majority", CPU)
     assert isinstance(network, Ensemble)
+    val = study.faces.part("val")
+    scores = softmax(ensemble_logits(network, val, CPU, "mirror"))
+    state = load_state(study.folder / "best.pt")
+    assert state is not None
+    assert state["line"]["loss"] == pytest.approx(-np.log(scores[np.arange(len(val)), val.majority]).mean(), abs=1e-5)
     faces = study.faces
     alone = predict(load_network(tmp_path / "runs" / "one", CPU), faces.pixels, CPU, views="ten")
     assert np.array_equal(ensemble_logits(network, faces, CPU, "ten").argmax(1), alone.argmax(1))

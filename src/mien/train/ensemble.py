@@ -23,7 +23,7 @@ from mien.train.checkpoint import channels_last, load_network, load_state, save_
 from mien.train.distributed import Team
 from mien.train.ensemble_fit import Line, fit_features, fit_weights
 from mien.train.members import MemberRun, check_member, find_member
-from mien.train.prepare import fingerprint, sampling, soft_targets, trainable
+from mien.train.prepare import few, fingerprint, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.views import predict
 
@@ -88,7 +88,7 @@ class Joiner:
             raise RecipeError(f"{recipe.name}: members {', '.join(names)}: name each run once, and not this one")
         self.labels = faces.labels
         self.fingerprint = fingerprint(faces)
-        self.train = trainable(faces[fold.train], recipe)
+        self.train = few(trainable(faces[fold.train], recipe), recipe)
         val = faces[fold.val]
         self.val = val[val.majority >= 0]
         if recipe.ensemble.rule in LEARNT and not len(self.val):
@@ -140,7 +140,7 @@ class Joiner:
 
     def _made(self) -> dict[str, Any]:
         """What of the recipe, besides the members, decides what is learnt."""
-        keys = ("protocol", "folds", "seed", "select", "labels", "views", "colour")
+        keys = ("protocol", "folds", "seed", "select", "labels", "views", "colour", "faces")
         return {"rule": self.recipe.ensemble.rule} | {key: getattr(self.recipe, key) for key in keys}
 
     def _join(self, runs: list[MemberRun]) -> Ensemble:
@@ -162,8 +162,8 @@ class Joiner:
             if len(self.val):
                 with torch.no_grad():
                     fused = network.fuse(torch.from_numpy(logits), torch.from_numpy(embedding)).numpy()
-                loss = -np.log(np.maximum(np.exp(fused[np.arange(len(fused)), self.val.majority]), 1e-12)).mean()
-                self.history = [{"epoch": 0, "loss": round(float(loss), 4), **self._measure(fused)}]
+                loss = -(soft_targets(self.val, self.recipe) * fused).sum(1).mean()
+                self.history = [{"epoch": 0, "loss": round(float(loss), 6), **self._measure(fused)}]
         return network
 
     def _ask(self, network: Ensemble, faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
