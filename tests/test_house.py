@@ -21,7 +21,7 @@ LAYERS = [
     {"pipeline", "weights"},
     {"models", "losses", "datasets", "augment"},
     {"layers"},
-    {"faces", "metrics", "protocols", "table"},
+    {"faces", "metrics", "protocols", "table", "events"},
     {"types", "spec", "labels", "registry", "errors"},
 ]
 # what a lower layer may take from a higher one, and why

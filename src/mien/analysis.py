@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError, MienError
+from mien.events.event import COLUMNS as EVENT_COLUMNS
+from mien.events.event import Event, EventOptions, events_csv
+from mien.events.markers import COLUMNS as MARKER_COLUMNS
+from mien.events.markers import Marker, joined
+from mien.events.second_pass import SecondPass, Survey, Timing, with_events
 from mien.faces.track import Tracker
 from mien.pipeline import writers
 from mien.pipeline.flow import Flow, Options
@@ -19,6 +25,7 @@ from mien.pipeline.summary import summarise
 from mien.table import Row, Table, columns, read_rows, rows_of
 from mien.types import FrameResult
 
+EVENTS = "events.csv"
 Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -46,23 +53,40 @@ def stream(source: Names, **options: Any) -> Iterator[FrameResult]:
         yield from flow.run(pictures, tracker)
 
 
-def analyze(source: Names, **options: Any) -> Table:
-    """Analyse and return one table of all faces.
+def analyze(
+    source: Names, *, smooth: float = 0.0, baseline: bool = False, events: EventOptions | None = None, **options: Any
+) -> Table:
+    """Analyse and return one table of all faces; for videos also its `events`.
 
     For long videos prefer `stream`, which does not hold the rows.
 
     Args:
         source, options: as for `stream`.
+        smooth: add columns `smooth_<label>`, by a filter that reaches this far, seconds; 0 adds none.
+        baseline: add columns `baseline_<label>`, corrected for how each person looks at rest.
+        events: what counts as an event (`mien.events.EventOptions`).
 
     Raises:
         InputError: a source cannot be read.
     """
-    table: Table | None = None
+    timing = Timing(smooth, baseline, events or EventOptions())
+    labels: tuple[str, ...] = ()
+    rows: list[Row] = []
     for result in stream(source, **options):
-        if table is None:
-            table = Table(columns(result.labels))
-        table.rows.extend(rows_of(result))
-    return table if table is not None else Table(())
+        labels = result.labels
+        rows.extend(rows_of(result))
+    if not labels:
+        return Table(())
+    second = _second_pass(lambda: iter(rows), labels, timing)
+    rows = list(second.run(rows))
+    return Table((*columns(labels), *timing.columns(labels)), rows, second.events)
+
+
+def _second_pass(rows: Callable[[], Iterator[Row]], labels: Sequence[str], timing: Timing) -> SecondPass:
+    """Look at all rows once, and be ready to go through them again."""
+    survey = Survey(labels, timing)
+    survey.add(rows())
+    return SecondPass(labels, timing, survey.baselines(), survey.absences())
 
 
 @dataclass
@@ -93,6 +117,9 @@ class Run:
         folder: for `faces.*` and `summary.json`.
         form: `csv`, `jsonl` or `parquet`.
         watch: called with each source and result, for progress and live overlays.
+        timing: events, smoothing and baseline, made from the rows on disk; a run may be resumed with another.
+        markers: of stimuli, joined to the events; None: no columns for them.
+        events: of all videos, once the run has ended.
     """
 
     flow: Flow
@@ -103,6 +130,9 @@ class Run:
     problems: list[Problem] = field(default_factory=list)
     interval_s: float = 2.0
     sources: list[Source] = field(default_factory=list)
+    timing: Timing = field(default_factory=Timing)
+    markers: list[Marker] | None = None
+    events: list[Event] = field(default_factory=list)
     _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -123,7 +153,8 @@ class Run:
         Raises:
             InputError: the folder cannot be written to, or `resume` finds a run with other options.
         """
-        self.sources, self.problems = find_sources(list(names))
+        self.sources, problems = find_sources(list(names))
+        self.problems += problems
         offset = self._restore() if resume else None
         names_ = columns(self.flow.model.spec.labels)
         self._writer = writers.RowWriter(self.folder, names_, self.form, offset)
@@ -190,6 +221,7 @@ class Run:
             )
         self.state = {name: Done(**value) for name, value in note["sources"].items()}
         self._whole = note["sources"]
+        writers.restore_rows(self.folder, columns(self.flow.model.spec.labels), self.form)
         self.problems += [Problem(name, done.error) for name, done in self.state.items() if done.error]
         return int(note["offset"])
 
@@ -212,18 +244,45 @@ class Run:
 
         self._writer.close()
         model = self.flow.model
+        second = self._follow()
         known = {s.name: self.state[s.name].facts() for s in self.sources if s.name in self.state}
+        entries = summarise(read_rows(self._writer.working), model.spec.labels, known)
+        with_events(entries, model.spec.labels, second)
         summary = {
             "mien": __version__,
             "model": {"name": model.spec.name, "sha256": model.sha256, "unsure_below": model.spec.unsure_below},
             "options": asdict(self.flow.options),
+            "events": self.timing.facts(),
             "labels": list(model.spec.labels),
-            "sources": summarise(read_rows(self._writer.working), model.spec.labels, known),
+            "sources": entries,
             "problems": [asdict(problem) for problem in self.problems],
         }
         writers.write_whole(self.folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         if all(done.done for done in self.state.values()):
             self._writer.finish()
+
+    def _follow(self) -> SecondPass:
+        """Events and added columns, from the rows on disk."""
+        labels, path = self.flow.model.spec.labels, self._writer.working
+        second = _second_pass(lambda: read_rows(path), labels, self.timing)
+        rows = second.run(read_rows(path))
+        if more := self.timing.columns(labels):
+            self._writer.replace(rows, (*columns(labels), *more))
+        else:
+            deque(rows, maxlen=0)
+        self.events = second.events
+        self._write_events()
+        return second
+
+    def _write_events(self) -> None:
+        path = self.folder / EVENTS
+        if all(source.kind == "picture" for source in self.sources):
+            path.unlink(missing_ok=True)
+        elif self.markers is None:
+            writers.write_whole(path, events_csv([asdict(event) for event in self.events]))
+        else:
+            names = (*EVENT_COLUMNS, *MARKER_COLUMNS)
+            writers.write_whole(path, events_csv(joined(self.events, self.markers), names))
 
 
 def _batches(results: Iterator[FrameResult], size: int) -> Iterator[list[FrameResult]]:

@@ -7,11 +7,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import require
 from mien.faces.quality import NAMES as QUALITY
 from mien.types import FrameResult
+
+if TYPE_CHECKING:
+    from mien.events.event import Event
 
 PLACE = ("source", "frame", "time_s", "face", "track", "x1", "y1", "x2", "y2", "detection")
 VERDICT = ("label", "score", "unsure")
@@ -57,15 +60,17 @@ class Table:
     Attributes:
         columns: names, in order.
         rows: one mapping per face per frame, with just these columns; None where there is no value.
+        events: the expressions of each person as events in time (`mien.events.Event`); empty for still pictures.
 
     >>> table = Table(("source", "label"), [{"source": "a.jpg", "label": "fear"}])
     >>> len(table), table.rows[0]["label"]
     (1, 'fear')
     """
 
-    def __init__(self, columns: Sequence[str], rows: Iterable[Row] = ()) -> None:
+    def __init__(self, columns: Sequence[str], rows: Iterable[Row] = (), events: Iterable[Event] = ()) -> None:
         self.columns = tuple(columns)
         self.rows = list(rows)
+        self.events = list(events)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mien.errors import InputError, require
-from mien.table import Row, arrow_schema, csv_values, json_line
+from mien.table import Row, arrow_schema, csv_values, json_line, read_rows
 
 PROGRESS = ".progress.json"
 FORMATS = ("csv", "jsonl", "parquet")
@@ -55,12 +55,7 @@ class RowWriter:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Append rows."""
-        if self.form == "csv":
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(csv_values(row, self.names) for row in rows)
-            self._file.write(text.getvalue().encode())
-        else:
-            self._file.write("".join(json_line(row, self.names) for row in rows).encode())
+        self._file.write(_lines(rows, self.names, self.form))
 
     def tell(self) -> int:
         """Length of what was added so far, bytes."""
@@ -74,6 +69,17 @@ class RowWriter:
         """Close the working file."""
         self._file.close()
 
+    def replace(self, rows: Iterable[Row], names: Sequence[str]) -> None:
+        """Close, and put rows with other columns in the place of those that were added.
+
+        Args:
+            rows: one at a time; they may come from `working` itself.
+            names: columns from now on.
+        """
+        self.close()
+        self.names = tuple(names)
+        _write_rows(self.working, rows, self.names, self.form)
+
     def finish(self) -> Path:
         """Close, and make the Parquet file where that is wanted; returns the result's path."""
         self.close()
@@ -81,6 +87,47 @@ class RowWriter:
             _to_parquet(self.working, self.path, self.names)
             self.working.unlink()
         return self.path
+
+
+def _lines(rows: Iterable[Row], names: Sequence[str], form: str) -> bytes:
+    if form != "csv":
+        return "".join(json_line(row, names) for row in rows).encode()
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(csv_values(row, names) for row in rows)
+    return text.getvalue().encode()
+
+
+def _write_rows(path: Path, rows: Iterable[Row], names: Sequence[str], form: str) -> None:
+    """Write a working file anew; an interruption leaves the old one or the new one."""
+    scratch = path.with_name(path.name + ".part")
+    with open(scratch, "wb") as file:
+        if form == "csv":
+            file.write((",".join(names) + "\n").encode())
+        for row in rows:
+            file.write(_lines([row], names, form))
+    os.replace(scratch, path)
+
+
+def restore_rows(folder: Path, names: Sequence[str], form: str) -> None:
+    """Bring the working file of an earlier run back to the columns `names`, as it was before more were added.
+
+    Values are written as they were read, so that the bytes up to a noted offset are the same.
+    """
+    working, finished = folder / f"faces.{'csv' if form == 'csv' else 'jsonl'}", folder / f"faces.{form}"
+    if form == "parquet" and not working.is_file() and finished.is_file():
+        _write_rows(working, read_rows(finished), names, form)
+        finished.unlink()
+    elif working.is_file() and _columns_of(working, form) not in ((), tuple(names)):
+        _write_rows(working, read_rows(working), names, form)
+
+
+def _columns_of(path: Path, form: str) -> tuple[str, ...]:
+    """Columns of a working file; none where it has no whole first line."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline()
+    if not first.endswith("\n"):
+        return ()
+    return tuple(first.rstrip("\n").split(",")) if form == "csv" else tuple(json.loads(first))
 
 
 def _to_parquet(lines: Path, path: Path, names: Sequence[str], group: int = 50_000) -> None:
