@@ -207,7 +207,7 @@ def training(
     from mien.errors import require
 
     require("torch", "train")
-    from mien.bench.training import training_speed
+    from mien.train.speed import training_speed
 
     _head("Training speed")
     rows = [training_speed(name, steps=steps, rounds=rounds, device=device) for name in recipes]
