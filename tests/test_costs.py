@@ -219,7 +219,7 @@ def test_show_says_all_of_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_measured_figures_are_found_in_the_checkout_or_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert [folder.parts[-2:] for folder in FOLDERS] == [("docs", "measured"), ("bench", "measured")]
+    assert [folder.parts[-2:] for folder in FOLDERS] == [("docs", "measured"), ("bench", "figures")]
     monkeypatch.setattr("mien.bench.measured.FOLDERS", (tmp_path / "none", tmp_path))
     assert measured("x.json") == tmp_path / "x.json"
     assert read_costs(measured("x.json")) == {}

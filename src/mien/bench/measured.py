@@ -7,7 +7,7 @@ from pathlib import Path
 RESULTS, COSTS = "results.jsonl", "costs.json"
 
 _HERE = Path(__file__).parent
-FOLDERS = (_HERE.parents[2] / "docs" / "measured", _HERE / "measured")
+FOLDERS = (_HERE.parents[2] / "docs" / "measured", _HERE / "figures")
 """Of the checkout that this file is in, and of the wheel, into which the build copies it."""
 
 
