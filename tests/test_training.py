@@ -23,7 +23,7 @@ from mien.train.recipe import Recipe, load_recipe, recipes  # noqa: E402
 from mien.train.study import Study  # noqa: E402
 
 CPU = torch.device("cpu")
-EXPRESSION = [n for n in MODELS.names() if not n.startswith("landmark")]
+EXPRESSION = [n for n in MODELS.names() if MODELS.facts(n)["modality"] == "face" and not n.startswith("landmark")]
 
 
 @pytest.mark.parametrize("name", EXPRESSION)
