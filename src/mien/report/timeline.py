@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mien.events import Event, Marker
 from mien.labels import colour
 from mien.report import chart
 from mien.report.bins import Bins, Series
+from mien.report.lanes import EVENT_IN, draw_events, draw_markers, lanes
 from mien.report.pictures import pictures_chart as pictures_chart
 from mien.table import Row
 
@@ -45,8 +47,10 @@ def timeline(
     unsure_below: float | None = None,
     max_tracks: int = 6,
     duration_s: float | None = None,
+    events: Sequence[Event] = (),
+    markers: Sequence[Marker] = (),
 ) -> None:
-    """Draw one panel per person: a line for each expression, and a strip with the top label at each time.
+    """Draw one panel per person: a line for each expression, a strip with the top label at each time, and the events.
 
     Rows are taken one at a time and averaged in about a thousand bins, so that hours need no more memory than minutes.
     Where a face is absent, lines and strip have a gap.
@@ -59,6 +63,8 @@ def timeline(
         unsure_below: the model's threshold in [0, 1], drawn as a line.
         max_tracks: panels at most; those most seen are shown.
         duration_s: length of the recording; None ends the axis with the last row.
+        events: of this video: bars from onset to offset under the strip, with a notch at the apex.
+        markers: upright lines through all panels, named in the first.
     """
     bins = Bins(labels)
     bins.add(rows)
@@ -67,22 +73,26 @@ def timeline(
     last = max([duration_s or 0.0, *(float(s.time_s[-1]) for s in people)])
     scale = _Scale(first, last if last > first else first + 1.0, bins.gap_s(), unsure_below)
     panel = 2.4 if len(people) < 2 else 1.25
-    pitch = panel + STRIP + APART
-    note = _note(bins, len(people), unsure_below)
-    made = chart.figure(TOP + pitch * max(1, len(people)) + (BOTTOM if note else 0.1))
+    rows_of_bars = [lanes([e for e in events if e.track == s.track]) for s in people]
+    heights = [panel + STRIP + APART + EVENT_IN * len(bars) for bars in rows_of_bars] or [panel + STRIP + APART]
+    note = _note(bins, len(people), unsure_below, bool(people) and bool(events))
+    made = chart.figure(TOP + sum(heights) + (BOTTOM if note else 0.1))
     chart.write(made, LEFT, 0.3, title, 11, weight="bold")
     chart.legend(made, 0.56, LEFT, labels, any(s.unsure.any() for s in people))
     for i, series in enumerate(people):
-        _panel(made, TOP + i * pitch + 0.3, panel, series, labels, scale, lowest=i == len(people) - 1)
+        top, lowest = TOP + sum(heights[:i]) + 0.3, i == len(people) - 1
+        _panel(made, top, panel, series, labels, scale, rows_of_bars[i], markers, lowest=lowest, named=i == 0)
     if not people:
         chart.write(made, chart.WIDTH_IN / 2, TOP + panel / 2, "no face was found", 10, chart.SOFT, ha="center")
     chart.write(made, LEFT, made.get_figheight() - 0.14, note, 7, chart.SOFT)
     chart.save(made, out_path)
 
 
-def _note(bins: Bins, shown: int, unsure_below: float | None) -> str:
+def _note(bins: Bins, shown: int, unsure_below: float | None, events: bool) -> str:
     """What the reader must know of what is not seen."""
     notes = [f"dashed: a top score below {unsure_below:.2g} counts as unsure"] if unsure_below and shown else []
+    if events:
+        notes.append("bars: events from onset to offset, notch at the apex")
     if (more := bins.people - shown) > 0:
         notes.append(f"{more} more {'person' if more == 1 else 'people'}, seen less, not shown")
     if bins.width_s >= 0.1:
@@ -91,26 +101,47 @@ def _note(bins: Bins, shown: int, unsure_below: float | None) -> str:
 
 
 def _panel(
-    made: Figure, top: float, high: float, series: Series, labels: Sequence[str], scale: _Scale, lowest: bool
+    made: Figure,
+    top: float,
+    high: float,
+    series: Series,
+    labels: Sequence[str],
+    scale: _Scale,
+    bars: Sequence[Sequence[Event]],
+    markers: Sequence[Marker],
+    *,
+    lowest: bool,
+    named: bool,
 ) -> None:
-    """One person: heading, lines, strip."""
+    """One person: heading, lines, strip, events."""
     name = "faces" if series.track < 0 else f"#{series.track}"
     end = chart.write(made, LEFT, top - 0.05, name, 9, weight="bold")
     longest = scale.last_s - min(0.0, scale.first_s)
     times = [chart.clock(round(t, 1), longest) for t in (float(series.time_s[0]), float(series.time_s[-1]))]
     unit = " s" if longest < 120 else ""
     count = f"{series.rows:,}".replace(",", "\u2009") + (" frame" if series.rows == 1 else " frames")
-    chart.write(made, end + 0.1, top - 0.05, f"{times[0]} to {times[1]}{unit}, seen in {count}", 7.5, chart.SOFT)
+    happened = sum(map(len, bars))
+    more = f", {happened} event{'' if happened == 1 else 's'}" if happened else ""
+    heading = f"{times[0]} to {times[1]}{unit}, seen in {count}{more}"
+    chart.write(made, end + 0.1, top - 0.05, heading, 7.5, chart.SOFT)
     width = chart.WIDTH_IN - LEFT - RIGHT
     area, strip = chart.axes(made, LEFT, top, width, high), chart.axes(made, LEFT, top + high + 0.04, width, STRIP)
     _lines(area, series, labels, scale)
     _strip(strip, series, labels, scale)
+    rows = [area, strip]
+    if bars:
+        rows.append(chart.axes(made, LEFT, top + high + 0.08 + STRIP, width, EVENT_IN * len(bars) - 0.04))
     at = chart.ticks(scale.first_s, scale.last_s)
-    for axes in (area, strip):
+    for axes in rows:
         axes.set_xlim(scale.first_s, scale.last_s)
-        axes.set_xticks(at, [chart.clock(t, longest) if axes is strip else "" for t in at])
+        axes.set_xticks(at, [chart.clock(t, longest) if axes is rows[-1] else "" for t in at])
+    if bars:
+        draw_events(rows[-1], bars)
+    draw_markers(rows, markers, HEADROOM, named=named)
     if lowest:
-        strip.set_xlabel(f"time{' (s)' if unit else ''}", family=chart.FONT, fontsize=8, color=chart.SOFT, labelpad=3)
+        rows[-1].set_xlabel(
+            f"time{' (s)' if unit else ''}", family=chart.FONT, fontsize=8, color=chart.SOFT, labelpad=3
+        )
 
 
 def _pieces(series: Series, gap_s: float) -> list[slice]:
