@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from typer.testing import CliRunner  # noqa: E402
 
-from mien.bench.results import read_lines, recipe_key, run_bench, spread, table  # noqa: E402
+from mien.bench.results import read_lines, recipe_key, run_bench, spread, table, waiting  # noqa: E402
 from mien.cli import app  # noqa: E402
 from mien.datasets import DATASETS, FAKES  # noqa: E402
 from mien.datasets.faces import load_faces  # noqa: E402
@@ -206,3 +206,22 @@ def test_a_short_run_on_few_faces_says_so_and_leaves_the_full_one_alone(tmp_path
     assert not (tmp_path / "runs" / "plain").exists()
     made = table([line])
     assert "20 of 40 faces" in made
+
+
+def test_the_table_shows_what_has_not_been_trained(tmp_path: Path) -> None:
+    figures = {"fer2013": {"accuracy": 0.6, "uar": 0.5, "macro_f1": 0.4}}
+    line = {"recipe": "fer2013-mini", "seed": 1, "model": "mini-s-fine", "parameters": 5, "dataset": "fer2013"}
+    line |= {"protocol": "official", "figures": figures, "paper": {"source": "", "figure": 0, "warning": ""}}
+    line |= {"epochs": 100, "seconds": 60.0, "machine": "2-core x86_64, Linux, no GPU", "members": ["a", "b"]}
+    waits = waiting([line])
+    names = {recipe.name for recipe in waits}
+    assert "fer2013-vgg-se" in names
+    assert not {"fer2013-mini", "fer2013-ensemble-mean", "mien-s-face", "ablation"} & names
+    cost = {"vgg-se": {"parameters": 1234, "macs": 5e6, "ms": 1.5}}
+    rows = table([line], cost, "fer2013", waits).splitlines()
+    first = next(i for i, row in enumerate(rows) if row.startswith("| fer2013-mini |"))
+    later = next(i for i, row in enumerate(rows) if row.startswith("| fer2013-vgg-se | vgg-se | 1,234 | 5.0 | 1.5 |"))
+    assert first < later
+    assert "not trained yet" in rows[later]
+    assert "of a, b" in rows[first]
+    assert not any("rafdb" in row for row in rows)

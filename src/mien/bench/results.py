@@ -193,12 +193,25 @@ def shortened(line: Line) -> list[str]:
     return notes
 
 
-def table(lines: Iterable[Line], costs: dict[str, Line] | None = None, dataset: str | None = None) -> str:
+def waiting(lines: Iterable[Line]) -> list[Recipe]:
+    """Recipes in the package that stand for a network or a paper's figure and have no result yet."""
+    done = {line["recipe"] for line in lines}
+    found = [load_recipe(name) for name in recipes() if name not in done]
+    return [r for r in found if r.name.startswith(f"{r.dataset.removesuffix('-apex')}-") and not r.ensemble.members]
+
+
+def table(
+    lines: Iterable[Line],
+    costs: dict[str, Line] | None = None,
+    dataset: str | None = None,
+    waits: Iterable[Recipe] = (),
+) -> str:
     """Markdown: a row a recipe, over its seeds, beside its paper's figure; by data set, the best accuracy first.
 
     Args:
         costs: what `mien bench costs` found, by network.
         dataset: show this one only.
+        waits: recipes without a result, shown below those of their data set that have one.
 
     Raises:
         UnknownName: no line is of that data set.
@@ -212,6 +225,11 @@ def table(lines: Iterable[Line], costs: dict[str, Line] | None = None, dataset: 
             mean = statistics.fmean(_main(line)["accuracy"] for line in members)
             cells = _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}), short)
             rows.append((where, protocol, -mean, cells))
+    places = {where: protocol for where, protocol, *_ in rows}
+    for recipe in waits:
+        if recipe.dataset in places:
+            cells = _waiting_cells(recipe, (costs or {}).get(recipe.model, {}))
+            rows.append((recipe.dataset, places[recipe.dataset], 1.0, cells))
     text = []
     place = None
     for where, protocol, _, cells in sorted(rows):
@@ -226,7 +244,8 @@ def _cells(recipe: str, members: list[Line], cost: Line, short: Sequence[str]) -
     figures = [_main(line) for line in members]
     distinct = [line["figures"]["without_copies"]["accuracy"] for line in members if _has_copies(line)]
     paper = members[-1]["paper"]
-    notes = [*short, paper["source"], paper["warning"]]
+    joined = members[-1].get("members", ())
+    notes = [*short, f"of {', '.join(joined)}" if joined else "", paper["source"], paper["warning"]]
     return [
         recipe,
         members[-1]["model"],
@@ -243,6 +262,21 @@ def _cells(recipe: str, members: list[Line], cost: Line, short: Sequence[str]) -
         _minutes(statistics.fmean(line["seconds"] for line in members)),
         ", ".join(dict.fromkeys(short_device(line["machine"]) for line in members)),
         "; ".join(text for text in notes if text),
+    ]
+
+
+def _waiting_cells(recipe: Recipe, cost: Line) -> list[str]:
+    paper = recipe.paper
+    return [
+        recipe.name,
+        recipe.model,
+        f"{cost['parameters']:,}" if cost else "",
+        f"{cost['macs'] / 1e6:,.1f}" if cost else "",
+        f"{cost['ms']:g}" if cost and cost["ms"] is not None else "",
+        *[""] * 5,
+        f"{paper.figure:g}" if paper.figure else "",
+        *[""] * 3,
+        "; ".join(text for text in ("not trained yet", paper.source, paper.warning) if text),
     ]
 
 

@@ -32,16 +32,22 @@ def run(
 
 
 def table(
+    dataset: Annotated[str | None, typer.Argument(help="Data set to show; all of them if none is named.")] = None,
     results: Annotated[Path, typer.Option("--results", help="File of results.")] = RESULTS,
 ) -> None:
-    """Markdown table of results: mean and deviation over seeds, beside each paper's figure."""
+    """Markdown table of results: mean and deviation over seeds, beside each paper's figure and the network's costs.
+
+    Recipes in the package that have no result yet stand below, with what their networks cost.
+    """
     from mien.errors import DataError, require
 
     require("torch", "train")
-    from mien.bench.results import read_lines
+    from mien.bench.costs import read_costs
+    from mien.bench.measured import COSTS
+    from mien.bench.results import read_lines, waiting
     from mien.bench.results import table as make
 
     lines = read_lines(results)
     if not lines:
         raise DataError(f"{results} holds no results yet; make some with `mien bench run`")
-    typer.echo(make(lines), nl=False)
+    typer.echo(make(lines, read_costs(results.with_name(COSTS)), dataset, waiting(lines)), nl=False)
