@@ -226,10 +226,10 @@ def table(
             cells = _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}), short)
             rows.append((where, protocol, -mean, cells))
     places = {where: protocol for where, protocol, *_ in rows}
-    for recipe in waits:
-        if recipe.dataset in places:
-            cells = _waiting_cells(recipe, (costs or {}).get(recipe.model, {}))
-            rows.append((recipe.dataset, places[recipe.dataset], 1.0, cells))
+    for waiter in waits:
+        if waiter.dataset in places:
+            cells = _waiting_cells(waiter, (costs or {}).get(waiter.model, {}))
+            rows.append((waiter.dataset, places[waiter.dataset], 1.0, cells))
     text = []
     place = None
     for where, protocol, _, cells in sorted(rows):
