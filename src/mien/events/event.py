@@ -59,7 +59,7 @@ class EventOptions:
         Args:
             step_s: usual time between two frames; a face must have been missed for at least two of them.
         """
-        return max(self.gap_s, MISSED_STEPS * step_s)
+        return round(max(self.gap_s, MISSED_STEPS * step_s), 6)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,11 @@ class Event:
 
 COLUMNS = tuple(field.name for field in fields(Event))
 """Columns of events.csv, in order."""
+
+
+def since(earlier_s: float, later_s: float) -> float:
+    """Time between two presentation times, seconds, to the microsecond to which these are known."""
+    return round(later_s - earlier_s, 6)
 
 
 def step_s(steps: Iterable[float]) -> float:

@@ -9,7 +9,7 @@ from typing import Generic
 import numpy as np
 
 from mien.errors import InputError
-from mien.events.event import NEUTRAL, Event, EventOptions, step_s
+from mien.events.event import NEUTRAL, Event, EventOptions, since, step_s
 from mien.events.smooth import Moment, Smoother, Tag, checked
 
 
@@ -46,7 +46,7 @@ class Thresholds:
     def close(self) -> None:
         """The face was absent, or the recording ends."""
         self._end()
-        if self._whole is not None and self._whole.offset[0] - self._whole.onset[0] >= self.options.min_s:
+        if self._whole is not None and since(self._whole.onset[0], self._whole.offset[0]) >= self.options.min_s:
             self.found.append(self._whole)
         self._whole = None
 
@@ -54,7 +54,7 @@ class Thresholds:
         ended, self._open = self._open, None
         if ended is None or ended.peak < self.options.threshold:
             return
-        if self._whole is not None and ended.onset[0] - self._whole.offset[0] <= self.options.gap_s:
+        if self._whole is not None and since(self._whole.offset[0], ended.onset[0]) <= self.options.gap_s:
             self._whole.offset = ended.offset
             if ended.peak > self._whole.peak:
                 self._whole.apex, self._whole.peak = ended.apex, ended.peak
@@ -84,7 +84,7 @@ class Follower(Generic[Tag]):
     def add(self, time_s: float, frame: int, values: np.ndarray, tag: Tag) -> list[Moment[Tag]]:
         """Take a frame with values [B, K], of which the last set makes the events; returns smoothed frames."""
         out: list[Moment[Tag]] = []
-        if self.last_s is not None and not 0 < time_s - self.last_s <= self.absence_s:
+        if self.last_s is not None and not 0 < since(self.last_s, time_s) <= self.absence_s:
             out = self.close()
         self.last_s = time_s
         return out + self._take(self._smoother.add(Moment(time_s, values, (frame, tag))))
@@ -121,7 +121,7 @@ class Follower(Generic[Tag]):
 
 def _event(source: str, track: int | None, label: str, s: Stretch) -> Event:
     times = (round(s.onset[0], 6), round(s.apex[0], 6), round(s.offset[0], 6))
-    peak, duration = round(s.peak, 4), round(s.offset[0] - s.onset[0], 6)
+    peak, duration = round(s.peak, 4), since(s.onset[0], s.offset[0])
     return Event(source, track, label, *times, s.onset[1], s.apex[1], s.offset[1], peak, duration)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mien.events.baseline import Baseline, Thinned, correct, rest_of
-from mien.events.event import NEUTRAL, Event, EventOptions, step_s
+from mien.events.event import NEUTRAL, Event, EventOptions, since, step_s
 from mien.events.find import Follower
 from mien.events.smooth import Moment
 from mien.table import Row
@@ -161,7 +161,7 @@ class SecondPass:
         """Let go of the rows that need not wait, and of the people who have left."""
         self._since_s = now_s
         for track, follower in list(self._followers.items()):
-            if follower.last_s is not None and not 0 <= now_s - follower.last_s <= follower.absence_s:
+            if follower.last_s is not None and not 0 <= since(follower.last_s, now_s) <= follower.absence_s:
                 self._leave(track)
             else:
                 self._finish(follower.advance())

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from mien.errors import InputError
+from mien.events.event import since
 
 Tag = TypeVar("Tag")
 CHUNK = 64  # frames that are filtered together
@@ -90,9 +91,9 @@ class Smoother(Generic[Tag]):
         """Drop what is out of reach, but for one frame, which tells how long its neighbour stands for."""
         if self._next >= len(self._held):
             return
-        since = self._held[self._next].time_s - self.reach_s
+        oldest = self._held[self._next].time_s - self.reach_s
         first = 0
-        while first + 1 < self._next and self._held[first + 1].time_s <= since:
+        while first + 1 < self._next and self._held[first + 1].time_s <= oldest:
             first += 1
         self._held, self._next = self._held[first:], self._next - first
 
@@ -121,7 +122,7 @@ def smooth(times: np.ndarray, scores: np.ndarray, seconds: float, absence_s: flo
     smoother: Smoother[None] = Smoother(seconds)
     out: list[Moment[None]] = []
     for i, time_s in enumerate(times.tolist()):
-        if i and time_s - times[i - 1] > absence_s:
+        if i and since(times[i - 1], time_s) > absence_s:
             out += smoother.close()
         out += smoother.add(Moment(time_s, scores[i, None], None))
     out += smoother.close()
