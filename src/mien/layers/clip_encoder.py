@@ -13,9 +13,9 @@ class ClipBlock(EncoderBlock):
 
     def look(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Self-attention of frames [N, T, D] to those for which the mask [N, T] is true."""
-        parts = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, 2)]
+        q, k, v = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, 2)]
         seen = None if mask is None else mask[:, None, None]
-        joined = functional.scaled_dot_product_attention(*parts, attn_mask=seen).transpose(1, 2).flatten(2)
+        joined = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)
         y: Tensor = self.out(joined)
         return y
 

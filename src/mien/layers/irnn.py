@@ -26,11 +26,14 @@ class IRNN(nn.RNN):
 
     def __init__(self, inputs: int, hidden: int, gain: float = 1.0) -> None:
         super().__init__(inputs, hidden, nonlinearity="relu", batch_first=True)
-        with torch.no_grad():
-            self.weight_hh_l0.copy_(gain * torch.eye(hidden))
-        nn.init.xavier_uniform_(self.weight_ih_l0)
-        nn.init.zeros_(self.bias_ih_l0)
-        nn.init.zeros_(self.bias_hh_l0)
+        for name, parameter in self.named_parameters():
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            else:
+                with torch.no_grad():
+                    parameter.copy_(gain * torch.eye(hidden))
 
 
 CELLS = ("irnn", "lstm", "gru")

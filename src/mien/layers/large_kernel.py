@@ -23,13 +23,13 @@ class InceptionDepthwise(nn.Module):
     def __init__(self, channels: int, kernel: int = 11, square: int = 3, ratio: float = 1 / 8) -> None:
         super().__init__()
         part = max(1, int(channels * ratio))
-        self.split = (part, part, part, channels - 3 * part)
+        self.split = [part, part, part, channels - 3 * part]
         self.square = nn.Conv2d(part, part, square, 1, square // 2, groups=part)
         self.across = nn.Conv2d(part, part, (1, kernel), 1, (0, kernel // 2), groups=part)
         self.down = nn.Conv2d(part, part, (kernel, 1), 1, (kernel // 2, 0), groups=part)
 
     def forward(self, x: Tensor) -> Tensor:
-        square, across, down, rest = x.split(self.split, 1)
+        square, across, down, rest = torch.split(x, self.split, 1)
         return torch.cat([self.square(square), self.across(across), self.down(down), rest], 1)
 
 

@@ -8,6 +8,16 @@ from torch import Tensor, nn
 from mien.errors import RecipeError
 
 
+def check_length(length: Tensor, frames: int) -> None:
+    """Whether all lengths [N] lie in 1 to `frames`.
+
+    Raises:
+        RecipeError: one does not.
+    """
+    if bool(((length < 1) | (length > frames)).any()):
+        raise RecipeError(f"length {length.tolist()} of clips of {frames} frames; each must lie in 1 to {frames}")
+
+
 def mask_of(length: Tensor | None, frames: int) -> Tensor | None:
     """Which frames of each clip count: bool [N, T], or None where no lengths are given.
 
@@ -23,8 +33,7 @@ def mask_of(length: Tensor | None, frames: int) -> Tensor | None:
     """
     if length is None:
         return None
-    if bool(((length < 1) | (length > frames)).any()):
-        raise RecipeError(f"length {length.tolist()} of clips of {frames} frames; each must lie in 1 to {frames}")
+    check_length(length, frames)
     return torch.arange(frames, device=length.device) < length[:, None]
 
 

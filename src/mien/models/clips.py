@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import RecipeError
-from mien.layers.over_time import mask_of
+from mien.layers.over_time import check_length, mask_of
 from mien.models import MODELS, Inputs, Output
 
 
@@ -34,10 +34,13 @@ def frames(inputs: Inputs) -> tuple[Tensor, Tensor | None]:
     """Frames [N, T, C, H, W] and the length of each clip [N], None where none is given.
 
     Raises:
-        RecipeError: as `modality`.
+        RecipeError: as `modality`, or a length outside 1 to T.
     """
+    x = modality(inputs, "frames", "N, T, C, H, W")
     length = inputs.get("length") if isinstance(inputs, Mapping) else None
-    return modality(inputs, "frames", "N, T, C, H, W"), length
+    if length is not None:
+        check_length(length, x.shape[1])
+    return x, length
 
 
 def flow(inputs: Inputs) -> Tensor:

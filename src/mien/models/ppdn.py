@@ -59,20 +59,28 @@ class PPDN(nn.Module):
         self.first = first
         self.encoder = FrameEncoder(encoder, encoder_arguments)
         widths = (self.encoder.dim, *hidden)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(self._layer(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         self.head = linear_head(widths[-1], classes)
+
+    @staticmethod
+    def _layer(inputs: int, outputs: int) -> nn.Linear:
+        layer = nn.Linear(inputs, outputs)
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+        return layer
 
     def pair(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Peak frames [N, C, H, W] and, in training or where `nonpeak` names them, the others of the pairs."""
         x, length = frames(inputs)
-        row = torch.arange(len(x), device=x.device)
-        end = x.new_full((len(x),), x.shape[1], dtype=torch.long) if length is None else length.long()
+        n = x.shape[0]
+        row = torch.arange(n, device=x.device)
+        end = x.new_full((n,), x.shape[1], dtype=torch.long) if length is None else length.long()
         peak = inputs["peak"].long() if "peak" in inputs else end - 1
         other = inputs["nonpeak"].long() if "nonpeak" in inputs else None
         if other is None and self.training:
             start = (self.first * peak).ceil().long()
-            drawn = torch.rand(len(x), device=x.device) * (peak - start)
+            drawn = torch.rand(n, device=x.device) * (peak - start)
             other = torch.minimum(start + drawn.long(), (peak - 1).clamp_min(0))
         return x[row, peak], None if other is None else x[row, other]
 
@@ -93,7 +101,7 @@ class PPDN(nn.Module):
         peak, other = pair
         # one pass, so that batch norm sees both alike
         hidden = self.responses(peak if other is None else torch.cat([peak, other]))
-        logits, n = self.head(self.dropout(hidden[-1])), len(peak)
+        logits, n = self.head(self.dropout(hidden[-1])), peak.shape[0]
         if other is None:
             return Output(logits, hidden[-1], {})
         led = torch.cat(hidden, 1)
