@@ -21,7 +21,7 @@ from mien.train.checkpoint import load_network, load_state  # noqa: E402
 from mien.train.feed import Feed, angles_of  # noqa: E402
 from mien.train.loop import Trainer  # noqa: E402
 from mien.train.prepare import read_faces  # noqa: E402
-from mien.train.recipe import Head, Recipe, Stage, Term, load_recipe  # noqa: E402
+from mien.train.recipe import Distill, Head, Recipe, Stage, Term, load_recipe  # noqa: E402
 from mien.train.study import Study  # noqa: E402
 from mien.train.tasks import TASKS, Identity, Points, Pose, make, moved  # noqa: E402
 from mien.train.views import predict  # noqa: E402
@@ -257,3 +257,22 @@ def test_the_recipes_of_the_strategies_are_read() -> None:
     assert load_recipe("strategies-diverse").inputs == ("grey", "lbp", "gradient", "gabor")
     assert [head.task for head in load_recipe("strategies-multitask").head] == ["points", "pose"]
     assert load_recipe("strategies-cascade").inputs[1] == "run:strategies"
+
+
+def test_a_teacher_is_asked_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Study.open(recipe("old", epochs=1), data, tmp_path, CPU).train(lambda _: None)
+    taught = recipe("new", distill=Distill(("old",), 0.5))
+
+    def start() -> Trainer:
+        return Trainer(taught, read_faces(taught, data), tmp_path / "new", CPU)
+
+    first = start().targets
+    assert len(list(tmp_path.glob("scores-old-*.npy"))) == 1
+    monkeypatch.setattr("mien.train.loop.predict", None)
+    assert torch.equal(start().targets, first)
+    monkeypatch.undo()
+    # another teacher of that name is asked again
+    state = load_state(tmp_path / "old" / "best.pt")
+    state["state"]["head.bias"] += torch.arange(7) * 1.0
+    torch.save(state, tmp_path / "old" / "best.pt")
+    assert not torch.allclose(start().targets, first)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -238,9 +240,23 @@ class Trainer:
         d = self.recipe.distill
         if not self.teachers or d.per_view:
             return
-        logits = [predict(t, self.train.pixels, self.device, views="mirror") for t in self.teachers]
+        logits = [self._asked(name, t) for name, t in zip(d.teachers, self.teachers, strict=True)]
         taught = torch.stack([self._taught(torch.from_numpy(z)) for z in logits]).mean(0)
         self.targets = (1 - d.weight) * self.targets + d.weight * taught
+
+    def _asked(self, name: str, teacher: nn.Module) -> np.ndarray:
+        """A teacher's logits of the training faces [N, K], kept beside the runs for others that ask the same."""
+        asked = hashlib.sha256((self.beside / name / "best.pt").read_bytes())
+        asked.update(np.ascontiguousarray(self.train.pixels).tobytes())
+        kept = self.beside / f"scores-{name}-{asked.hexdigest()[:16]}.npy"
+        if kept.is_file():
+            return np.asarray(np.load(kept))
+        logits = predict(teacher, self.train.pixels, self.device, views="mirror")
+        if self.team.leads:
+            scratch = kept.with_suffix(".part.npy")
+            np.save(scratch, logits)
+            os.replace(scratch, kept)
+        return logits
 
     def _taught(self, logits: Tensor) -> Tensor:
         """Teachers' scores, put back on the class frequencies of this run (their logits leave them out)."""
