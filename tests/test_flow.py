@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -134,6 +135,29 @@ def test_flow_image_of_a_pull() -> None:
     assert flow_image(onset, apex, 128).shape == (3, 128, 128)
 
 
+def test_skin_moved_by_a_known_field_under_noise(portrait: np.ndarray) -> None:
+    face, random = (
+        cv2.resize(portrait[40:230, 130:320], (112, 112), interpolation=cv2.INTER_AREA),
+        np.random.default_rng(0),
+    )
+    field = bump(112, 2.0)
+    field += bump(112, 2.0)[:, ::-1]
+
+    def noisy(image: np.ndarray) -> np.ndarray:
+        return np.clip(image + random.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+    one, two = noisy(face), noisy(warp(face, field))
+    planes = flow_image(one, two, 112, motion="none")
+    found = planes[:2].transpose(1, 2, 0) * 112 / 1000
+    inside = np.s_[8:-8, 8:-8]
+    error = np.linalg.norm(found - field, axis=2)[inside].mean()
+    assert error < 0.6 * np.linalg.norm(field, axis=2)[inside].mean()
+    known = strain(field)[inside]
+    assert np.corrcoef(planes[2][inside].reshape(-1), known.reshape(-1))[0, 1] > 0.6
+    rough = flow_image(one, two, 112, motion="none", smooth=0)[2][inside] / 1000
+    assert np.abs(planes[2][inside] / 1000 - known).mean() < np.abs(rough - known).mean()
+
+
 def test_blocks_go_row_by_row() -> None:
     image = np.arange(3 * 4 * 6).reshape(3, 4, 6)
     cut = blocks(image, 2)
@@ -223,7 +247,7 @@ def test_bad_input_is_named() -> None:
     for call, words in (
         (lambda: optical_flow(image, image, "farneback"), "farneback.*choose one of dis, tvl1"),
         (lambda: optical_flow(image, image[:20]), "must be of one size"),
-        (lambda: optical_flow(image[:8], image[:8]), "needs 16 px"),
+        (lambda: optical_flow(image[:8], image[:8]), "needs 24 px"),
         (lambda: optical_flow(image.astype(float), image), "float64.*uint8"),
         (lambda: head_motion(np.zeros((4, 4, 2)), "affine"), "affine.*choose one of median"),
         (lambda: intensity(image[None], "hog"), "hog.*flow, lbp"),
