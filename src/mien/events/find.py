@@ -89,10 +89,6 @@ class Follower(Generic[Tag]):
         self.last_s = time_s
         return out + self._take(self._smoother.add(Moment(time_s, values, (frame, tag))))
 
-    def advance(self) -> list[Moment[Tag]]:
-        """Smoothed frames that need not wait any longer."""
-        return self._take(self._smoother.ready())
-
     def close(self) -> list[Moment[Tag]]:
         """The person is absent, or the recording ends: what is left of the smoothed frames."""
         out = self._take(self._smoother.close())
@@ -147,7 +143,7 @@ def find_events(
     >>> smile = np.repeat([0.0, 0.9, 0.0], 50)
     >>> scores = np.stack([smile, 1 - smile], 1)
     >>> [(e.label, e.onset_s, e.offset_s) for e in find_events(np.arange(150) / 25, scores, ["happiness", "neutral"])]
-    [('happiness', 1.96, 3.96)]
+    [('happiness', 1.96, 4.0)]
     """
     options = options or EventOptions()
     times, scores = checked(times, scores)

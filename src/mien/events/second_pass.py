@@ -15,7 +15,7 @@ from mien.events.find import Follower
 from mien.events.smooth import Moment
 from mien.table import Row
 
-WAIT_S = 1.0  # rows wait this long, and the filter's reach, for the frames that come after them
+WAIT_S = 1.0  # how often it is looked who has left
 
 Person = tuple[str, int]
 
@@ -141,7 +141,7 @@ class SecondPass:
             self._followers[track] = Follower(self.labels, self.timing.options, absence_s)
         self._finish(self._followers[track].add(time_s, row["frame"], values, entry))
         if abs(time_s - self._since_s) >= WAIT_S:
-            self._advance(time_s)
+            self._let_go(time_s)
         return entry
 
     def _corrected(self, raw: np.ndarray, track: int, row: Row) -> np.ndarray:
@@ -157,14 +157,12 @@ class SecondPass:
                 smoothed = zip(self.labels, moment.values[0].tolist(), strict=True)
                 moment.tag.row |= {f"smooth_{label}": round(value, 4) for label, value in smoothed}
 
-    def _advance(self, now_s: float) -> None:
-        """Let go of the rows that need not wait, and of the people who have left."""
+    def _let_go(self, now_s: float) -> None:
+        """Let go of the people who have left: rows that came after theirs wait for them."""
         self._since_s = now_s
         for track, follower in list(self._followers.items()):
             if follower.last_s is not None and not 0 <= since(follower.last_s, now_s) <= follower.absence_s:
                 self._leave(track)
-            else:
-                self._finish(follower.advance())
 
     def _leave(self, track: int) -> None:
         follower = self._followers.pop(track)

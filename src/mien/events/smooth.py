@@ -57,12 +57,10 @@ class Smoother(Generic[Tag]):
     def add(self, moment: Moment[Tag]) -> list[Moment[Tag]]:
         """Take a frame, later than the last one; returns the frames that are ready, if there are many."""
         self._held.append(moment)
-        return self.ready() if len(self._held) - self._next >= CHUNK else []
+        return self._ready() if len(self._held) - self._next >= CHUNK else []
 
-    def ready(self) -> list[Moment[Tag]]:
+    def _ready(self) -> list[Moment[Tag]]:
         """The frames whose neighbours are all known."""
-        if not self._held:
-            return []
         known = self._held[-1].time_s - self.reach_s
         stop = self._next
         while stop < len(self._held) and self._held[stop].time_s < known:
