@@ -83,7 +83,7 @@ class Gabor(nn.Module):
         answers = F.conv2d(F.pad(x, (margin,) * 4, mode="replicate"), self.kernels.to(x.dtype))
         real, imaginary = answers.chunk(2, 1)
         size = (real.square() + imaginary.square() + 1e-12).sqrt()
-        return size.unflatten(1, (self.scales, self.channels)).amax(1) * 4
+        return size.view(len(x), self.scales, self.channels, *x.shape[-2:]).amax(1) * 4
 
 
 class Gradient(nn.Module):
