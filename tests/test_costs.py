@@ -18,7 +18,7 @@ from mien.bench.measured import FOLDERS, measured  # noqa: E402
 from mien.bench.results import of_network, shortened, table  # noqa: E402
 from mien.cli import app  # noqa: E402
 from mien.errors import DataError, UnknownName  # noqa: E402
-from mien.explain.anatomy import anatomy, described  # noqa: E402
+from mien.explain.anatomy import SHOWN, anatomy, described, example  # noqa: E402
 from mien.explain.diagram import MOST, rows, text  # noqa: E402
 from mien.explain.macs import trace  # noqa: E402
 from mien.explain.receptive import receptive_field  # noqa: E402
@@ -30,7 +30,7 @@ from mien.layers.self_attention import SelfAttention2d  # noqa: E402
 from mien.layers.standardise import Standardise  # noqa: E402
 from mien.models import MODELS, Output  # noqa: E402
 
-FACES = [name for name in MODELS.names() if MODELS.facts(name)["modality"] == "face"]
+KNOWN = [name for name in MODELS.names() if MODELS.facts(name)["modality"] in SHOWN]
 
 
 class Net(nn.Module):
@@ -58,6 +58,16 @@ def test_counts_of_single_layers_are_those_by_hand() -> None:
     assert macs(nn.Linear(7, 3), 1, 7) == 21
     assert macs(nn.Linear(7, 3), 1, 5, 7) == 5 * 21
     assert macs(nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)), 1, 3, 8, 8) == 0
+
+
+def test_counts_of_recurrent_layers_are_those_by_hand() -> None:
+    steps, batch, inputs, hidden = 3, 2, 4, 5
+    for layer, gates in ((nn.LSTM(inputs, hidden), 4), (nn.GRU(inputs, hidden), 3), (nn.RNN(inputs, hidden), 1)):
+        assert macs(layer, steps, batch, inputs) == steps * batch * gates * hidden * (inputs + hidden)
+    both = nn.LSTM(inputs, hidden, 2, bidirectional=True)
+    first = 2 * 4 * hidden * (inputs + hidden)
+    second = 2 * 4 * hidden * (2 * hidden + hidden)
+    assert macs(both, steps, batch, inputs) == steps * batch * (first + second)
 
 
 def test_counts_of_attention_are_those_by_hand() -> None:
@@ -95,11 +105,11 @@ def test_mobilenet_at_224_px_counts_what_its_paper_says() -> None:
     assert not attends
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", KNOWN)
 def test_every_diagram_adds_up(name: str) -> None:
     facts = MODELS.facts(name)
     network = MODELS.create(name)
-    root, _ = trace(network, torch.rand(1, 1, facts["size"], facts["size"]))
+    root, _ = trace(network, example(name))
     lines = rows(root)
     assert len(lines) <= MOST
     assert sum(row.parameters for row in lines) == facts["parameters"]
@@ -166,6 +176,8 @@ def test_registered_networks_say_what_a_unit_sees() -> None:
     assert anatomy("resnet-vit").sees().startswith("whole picture, by attention; before it")
     assert anatomy("dae").sees().startswith("whole picture: linear layers")
     assert anatomy("derl").sees().endswith("the network runs at 48 px only")
+    flow = anatomy("ststnet")
+    assert (flow.input, flow.unit()) == ((1, 3, 28, 28), "a flow image of 28 px")
     said = described(MODELS.create("vgg-se", tiny=True))
     assert "squeeze-and-excitation" in said["about"]
     assert said["paper"].startswith("Gan et al.")

@@ -91,6 +91,8 @@ def _measure(name: str, rounds: int) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "machine": machine(pick_device("cpu")),
     }
+    if MODELS.facts(name)["modality"] != "face":
+        return {**row, "note": "only networks of single faces are timed"}
     classes = int(MODELS.facts(name).get("classes", 8))
     labels = tuple(f"class {number}" for number in range(classes))
     with tempfile.TemporaryDirectory() as folder:

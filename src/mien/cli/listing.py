@@ -62,7 +62,7 @@ def show(
     from mien.pipeline.store import PACKAGED
 
     kind, facts = find(name)
-    if kind == "models" and facts.get("modality") == "face":
+    if kind == "models" and facts.get("modality") in ("face", "flow", "frames"):
         _network(name, facts, as_json)
         return
     if as_json:
@@ -102,7 +102,7 @@ def _network(name: str, facts: dict[str, Any], as_json: bool) -> None:
             typer.echo(_wrap(f"{word}: {said}") + "\n")
     typer.echo("\n".join(text(seen.rows)))
     typer.echo(f"\nparameters       {seen.parameters:,}")
-    typer.echo(f"MACs             {seen.macs / 1e6:,.1f} million a face of {seen.size} px, one channel")
+    typer.echo(f"MACs             {seen.macs / 1e6:,.1f} million for {seen.unit()}")
     if cost and cost["ms"] is not None:
         typer.echo(f"time             {cost['ms']:g} ms a face, one core ({cost['machine']}, {cost['date']})")
     typer.echo(_wrap(f"receptive field  {seen.sees()}"))

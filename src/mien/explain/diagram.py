@@ -110,7 +110,7 @@ def _open(call: Call, kinds: Counter[type], depth: int) -> list[Row]:
     return found
 
 
-def _short(text: str, most: int = 40) -> str:
+def _short(text: str, most: int = 39) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -142,7 +142,7 @@ def describe(module: nn.Module) -> str:
         return f"enlarge ×{module.scale_factor:g}" if module.scale_factor else "enlarge"
     if type(module) is nn.Sequential:
         leaves = [leaf for leaf in _leaves(module) if not isinstance(leaf, _SILENT)]
-        return _short(", ".join(describe(leaf) for leaf in leaves), 60) if _is_unit(module) else f"{len(leaves)} layers"
+        return _short(", ".join(describe(leaf) for leaf in leaves)) if _is_unit(module) else f"{len(leaves)} layers"
     return type(module).__name__
 
 
@@ -208,7 +208,7 @@ def text(lines: Sequence[Row]) -> list[str]:
     cells = [("  block", "what it is", "output", "parameters", "MACs")]
     for row in lines:
         kind = f"{row.repeats} × {row.kind}" if row.repeats > 1 else row.kind
-        name = f"{marks.get(row.group, ' ')} {row.name}"
+        name = f"{marks.get(row.group, ' ')} {row.name if len(row.name) <= 28 else '…' + row.name[-27:]}"
         cells.append((name, kind, shape(row.output), f"{row.parameters:,}", f"{row.macs:,}"))
     total = (f"{sum(row.parameters for row in lines):,}", f"{sum(row.macs for row in lines):,}")
     cells.append(("  sum", "", "", *total))

@@ -54,8 +54,8 @@ def _by_module(module: nn.Module, made: Any) -> int:
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the multiply-accumulates of all that runs inside it.
 
-    Convolutions (also deformable ones), linear layers, matrix products, attention and bilinear sampling count; norms,
-    activations, pooling and products of single elements do not. `attends` tells whether attention has run.
+    Convolutions (also deformable ones), linear and recurrent layers, matrix products, attention and bilinear sampling
+    count; norms, activations, pooling and products of single elements do not. `attends` tells whether attention ran.
     """
 
     def __init__(self) -> None:
@@ -69,6 +69,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = packet.__name__
         if packet in RULES:
             self.total += RULES[packet](args, made)
+        elif name == "mkldnn_rnn_layer":  # all steps of an LSTM at once
+            steps = int(args[0].numel()) // int(args[0].shape[-1])
+            self.total += steps * int(args[1].numel() + args[2].numel())
         elif name.startswith("_scaled_dot_product"):
             self.total += _attention(args, made[0])
             self.attends = True
