@@ -225,3 +225,19 @@ def test_the_table_shows_what_has_not_been_trained(tmp_path: Path) -> None:
     assert "not trained yet" in rows[later]
     assert "of a, b" in rows[first]
     assert not any("rafdb" in row for row in rows)
+
+
+def test_flow_is_trained_one_subject_left_out(tmp_path: Path) -> None:
+    FAKES["megc2019"](tmp_path / "data")
+    path = tmp_path / "micro.toml"
+    text = 'name = "micro"\nmodel = "ststnet"\ndataset = "megc2019"\nprotocol = "loso"\nepochs = 1\nselect = "last"\n'
+    path.write_text(text + 'size = [28, 28]\nlabels = "majority"\n[augment]\nflip = 0.0\n')
+    results = tmp_path / "r.jsonl"
+    (line,) = run_bench([str(path)], [1], tmp_path / "data", tmp_path / "runs", results, say=lambda _: None)
+    faces = read_faces(load_recipe(path), tmp_path / "data")
+    assert faces.pixels.shape[1:] == (28, 28, 3)
+    assert line["figures"]["megc2019"]["faces"] == len(faces)
+    assert line["protocol"] == f"loso, {len(set(faces.group))} folds"
+    path.write_text(text.replace("ststnet", "cnn-rnn-last"))
+    with pytest.raises(RecipeError, match="reads frames; recipes feed faces or flow"):
+        read_faces(load_recipe(path), tmp_path / "data")

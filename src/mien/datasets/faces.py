@@ -72,8 +72,8 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-def load_faces(index: Index, size: int = 0) -> FaceSet:
-    """Read the `face` of every sample.
+def load_faces(index: Index, size: int = 0, medium: str = "face") -> FaceSet:
+    """Read the `face` (or another picture) of every sample.
 
     Args:
         size: side in pixels that faces are stretched to; 0 takes that of the first one.
@@ -81,9 +81,10 @@ def load_faces(index: Index, size: int = 0) -> FaceSet:
     Raises:
         DataError: the data set has no stills, or a picture is missing or broken.
     """
-    if "face" not in index.media:
-        raise DataError(f"this data set has no stills but {', '.join(index.media)}; choose a recipe for those")
-    media = index.media["face"]
+    if medium not in index.media:
+        wanted = "stills" if medium == "face" else f"pictures of {medium}"
+        raise DataError(f"this data set has no {wanted} but {', '.join(index.media)}; choose a recipe for those")
+    media = index.media[medium]
     if isinstance(media, Arrays) and isinstance(media.items, np.ndarray) and size in (0, media.items.shape[1]):
         pixels = media.items
     else:

@@ -44,12 +44,12 @@ def frames(inputs: Inputs) -> tuple[Tensor, Tensor | None]:
 
 
 def flow(inputs: Inputs) -> Tensor:
-    """Flow images [N, 3, S, S] of u, v and strain (`mien.faces.flow.flow_image`).
+    """Flow images [N, 3, S, S] of u, v and strain (`mien.faces.flow.flow_image`); a bare tensor means them.
 
     Raises:
         RecipeError: as `modality`, or not three channels.
     """
-    x = modality(inputs, "flow", "N, 3, S, S")
+    x = inputs if isinstance(inputs, Tensor) else modality(inputs, "flow", "N, 3, S, S")
     if x.shape[1] != 3:
         raise RecipeError(f"this network reads flow [N, 3, S, S] of u, v and strain, not shape {list(x.shape)}")
     return x

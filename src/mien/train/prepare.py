@@ -11,6 +11,7 @@ import numpy as np
 from mien.datasets import DATASETS, Index
 from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import DataError, RecipeError
+from mien.models import MODELS
 from mien.train.recipe import Recipe
 
 
@@ -32,8 +33,22 @@ def find_index(dataset: str, root: Path) -> Index:
 
 
 def read_faces(recipe: Recipe, root: Path) -> FaceSet:
-    """All faces of a recipe's data set, of the recipe's size, grey unless it wants colour."""
-    faces = load_faces(find_index(recipe.dataset, root), recipe.size[-1])
+    """All faces of a recipe's data set, of the recipe's size, grey unless it wants colour.
+
+    For a network that reads optical flow, the flow pictures stand in their place.
+
+    Raises:
+        DataError: the data set has none.
+        RecipeError: the network reads clips, which this loop does not feed.
+    """
+    modality = MODELS.facts(recipe.model).get("modality", "face")
+    if modality not in ("face", "flow"):
+        raise RecipeError(
+            f"{recipe.model} reads {modality}, and recipes feed faces or flow so far; choose another network"
+        )
+    faces = load_faces(find_index(recipe.dataset, root), recipe.size[-1], modality)
+    if modality == "flow":
+        return faces
     return replace(faces, pixels=in_colour(faces.pixels) if recipe.colour else in_grey(faces.pixels))
 
 
