@@ -43,9 +43,7 @@ def read_faces(recipe: Recipe, root: Path) -> FaceSet:
     """
     modality = MODELS.facts(recipe.model).get("modality", "face")
     if modality not in ("face", "flow"):
-        raise RecipeError(
-            f"{recipe.model} reads {modality}, and recipes feed faces or flow so far; choose another network"
-        )
+        raise RecipeError(f"{recipe.model} reads {modality}; recipes feed faces or flow so far, choose another network")
     faces = load_faces(find_index(recipe.dataset, root), recipe.size[-1], modality)
     if modality == "flow":
         return faces
