@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from mien.train.distributed import Team
 from mien.train.feed import angles_of
 from mien.train.folding import folds_of
 from mien.train.prepare import read_faces
-from mien.train.recipe import Recipe, _build
+from mien.train.recipe import read_record
 from mien.train.study import Study
 from mien.train.views import predict, to_tensor
 
@@ -43,7 +42,7 @@ class FinishedRun:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
-        self.recipe, self.fold = _record(folder)
+        self.recipe, self.fold = read_record(folder)
         state = load_state(folder / "best.pt")
         if state is None:
             several = sorted(path.parent.name for path in folder.glob("fold-*/best.pt"))
@@ -78,7 +77,7 @@ class FinishedRun:
     def scores(self, faces: FaceSet) -> np.ndarray:
         study = Study(self.recipe, faces, self.folder, self.device, Team())
         nothing = np.zeros(0, np.int64)
-        return study._scores(Fold(self.fold, nothing, nothing, np.arange(len(faces))), self.folder)
+        return study.scores(Fold(self.fold, nothing, nothing, np.arange(len(faces))), self.folder)
 
     def maps(self, faces: FaceSet, classes: np.ndarray) -> np.ndarray:
         inputs = self._inputs(faces)
@@ -103,18 +102,3 @@ class FinishedRun:
 
 
 WITHOUT_MAP = "occlusion sensitivity (no feature map): how far the predicted class's score falls behind a grey patch"
-
-
-def _record(folder: Path) -> tuple[Recipe, str]:
-    """A run's recipe, and the name of its fold."""
-    file = folder / "run.json"
-    if not file.is_file():
-        if any(folder.glob("fold-*/run.json")):
-            raise WeightsError(f"{folder} has several folds; name one of them, such as {folder / 'fold-01'}")
-        raise WeightsError(f"{folder} has no run.json; it is no finished run of `mien train`")
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        table, fold = record["recipe"], str(record["protocol"]["fold"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{file} is not the record of a run ({error}); train that run again") from error
-    return _build(Recipe, table, str(file)), fold

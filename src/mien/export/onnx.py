@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mien.datasets import DATASETS
 from mien.datasets.faces import FaceSet
-from mien.errors import MienError, RecipeError, WeightsError
+from mien.errors import MienError, WeightsError
 from mien.export.int8 import compare, quantise
 from mien.faces import DETECTORS
 from mien.faces.framing import measure
@@ -31,7 +31,7 @@ from mien.spec import KEY, Geometry, Spec
 from mien.train.checkpoint import average_runs
 from mien.train.folding import folds_of
 from mien.train.prepare import read_faces
-from mien.train.recipe import Recipe, recipe_of
+from mien.train.recipe import Recipe, read_record
 from mien.train.views import to_tensor
 
 # where FER2013's pictures lie relative to the landmarks and to the detectors' boxes: medians of `mien bench framing`,
@@ -107,19 +107,15 @@ def find_fold(run: Path, data: Path) -> tuple[Recipe, FaceSet, Fold]:
     """The recipe of a run, the faces it was made for, and which of them it trained and was selected on.
 
     Raises:
-        RecipeError: the folder says nothing of its recipe, or of other data than these.
+        WeightsError: the folder is no finished run, or one of other data than these.
         DataError: the data set is not there.
     """
-    run = Path(run)
-    recipe = recipe_of(run)
+    recipe, name = read_record(run)
     faces = read_faces(recipe, data)
-    folds, _ = folds_of(recipe, faces)
-    number = int(run.name.removeprefix("fold-")) - 1 if len(folds) > 1 and run.name.startswith("fold-") else 0
-    if len(folds) > 1 and not run.name.startswith("fold-"):
-        raise RecipeError(f"{run} holds {len(folds)} folds, each a network of its own; name one of them, {run}/fold-01")
-    if number >= len(folds):
-        raise RecipeError(f"{run}: these data give {len(folds)} folds only; name the data that it was trained on")
-    return recipe, faces, folds[number]
+    named = {fold.name: fold for fold in folds_of(recipe, faces)[0]}
+    if name not in named:
+        raise WeightsError(f"{run}: these data have no {name!r}; name the data that it was trained on")
+    return recipe, faces, named[name]
 
 
 def own_geometry(recipe: Recipe, pixels: np.ndarray) -> Geometry:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mien.augment import Augment
-from mien.errors import RecipeError
+from mien.errors import RecipeError, WeightsError
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -257,20 +257,24 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
     raise RecipeError(f"{where}: expected {getattr(expected, '__name__', expected)}, got {value!r}")
 
 
-def recipe_of(run: Path) -> Recipe:
-    """The recipe that a run was trained by, as its `run.json` says.
+def read_record(run: Path) -> tuple[Recipe, str]:
+    """The recipe that a run was trained by and the name of its fold, as its `run.json` says.
 
     Raises:
-        RecipeError: there is no such record, or it cannot be read.
+        WeightsError: there is no such record, or it cannot be read.
+        RecipeError: the recipe has keys that this version does not know.
     """
-    path = Path(run) / "run.json"
-    if not path.is_file():
-        raise RecipeError(f"{path} is missing; name the folder of a finished run")
+    file = Path(run) / "run.json"
+    if not file.is_file():
+        if any(Path(run).glob("fold-*/run.json")):
+            raise WeightsError(f"{run} has several folds; name one of them, such as {Path(run) / 'fold-01'}")
+        raise WeightsError(f"{run} has no run.json; it is no finished run of `mien train`")
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+        record = json.loads(file.read_text(encoding="utf-8"))
+        table, fold = record["recipe"], str(record["protocol"]["fold"])
     except (ValueError, KeyError, TypeError) as error:
-        raise RecipeError(f"{path} is damaged ({error}); train that run again") from error
-    return _build(Recipe, table, str(path))
+        raise WeightsError(f"{file} is not the record of a run ({error}); train that run again") from error
+    return _build(Recipe, table, str(file)), fold
 
 
 def recipes() -> list[str]:

@@ -99,7 +99,7 @@ class Study:
         """
         folds, leaks = folds_of(self.recipe, self.faces)
         rows = np.concatenate([fold.test for fold in folds])
-        scores = np.concatenate([self._scores(fold, self.place(i, len(folds))) for i, fold in enumerate(folds)])
+        scores = np.concatenate([self.scores(fold, self.place(i, len(folds))) for i, fold in enumerate(folds)])
         which = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
         tested = self.faces[rows]
         np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.majority, scores=scores, fold=which)
@@ -123,7 +123,8 @@ class Study:
         confusion_figure(result.matrix, result.labels, self.folder / "confusion.png", title=self.recipe.name)
         reliability_figure(result.scores, result.truth, self.folder / "reliability.png", title=self.recipe.name)
 
-    def _scores(self, fold: Fold, folder: Path) -> np.ndarray:
+    def scores(self, fold: Fold, folder: Path) -> np.ndarray:
+        """Scores [N, K] of a fold's test rows, by the network trained in that folder."""
         network = load_network(folder, self.device)
         state = load_state(folder / "best.pt") or {}
         tested = self.faces[fold.test]
