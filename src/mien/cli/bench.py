@@ -198,9 +198,7 @@ def tracks(
 def training(
     recipes: Annotated[list[str], typer.Argument(help="Recipes to time.")] = ["fer2013-mini", "fer2013-mobilenet"],  # noqa: B006
     steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 8,
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Rounds that count; the two take turns.")
-    ] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds that count; the two take turns.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Faces a second in training, against a plain 32-bit loop with the same network, batch and augmentation."""
