@@ -272,7 +272,7 @@ def test_a_network_that_cannot_be_exported_keeps_its_counts(tmp_path: Path, monk
     assert row["ms"] is None
     assert row["note"] == "no operator for that"
     assert "not timed: no operator for that" in said[0]
-    line = LINE | {"model": "audn"}
+    line = LINE | {"model": "audn", "parameters": row["parameters"]}
     assert "| 2.9 |  |" in table([line], read_costs(tmp_path / "costs.json"))
 
 

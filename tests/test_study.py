@@ -241,3 +241,12 @@ def test_flow_is_trained_one_subject_left_out(tmp_path: Path) -> None:
     path.write_text(text.replace("ststnet", "cnn-rnn-last"))
     with pytest.raises(RecipeError, match="reads frames; recipes feed faces or flow"):
         read_faces(load_recipe(path), tmp_path / "data")
+
+
+def test_costs_of_another_width_are_not_shown() -> None:
+    figures = {"fer2013": {"accuracy": 0.6, "uar": 0.5, "macro_f1": 0.4}}
+    line = {"recipe": "mine", "seed": 1, "model": "mini-s", "parameters": 100, "dataset": "fer2013"}
+    line |= {"protocol": "official", "figures": figures, "paper": {"source": "", "figure": 0, "warning": ""}}
+    line |= {"epochs": 1, "seconds": 60.0, "machine": "2-core x86_64, Linux, no GPU"}
+    assert "| 7.0 | 1.5 |" in table([line], {"mini-s": {"parameters": 101, "macs": 7e6, "ms": 1.5}})
+    assert "| 7.0 | 1.5 |" not in table([line], {"mini-s": {"parameters": 900, "macs": 7e6, "ms": 1.5}})

@@ -223,12 +223,17 @@ def table(
     for (where, protocol, recipe, short), members in groups.items():
         if dataset in (None, where):
             mean = statistics.fmean(_main(line)["accuracy"] for line in members)
-            cells = _cells(recipe, members, (costs or {}).get(members[-1]["model"], {}), short)
+            cost = (costs or {}).get(members[-1]["model"], {})
+            # a recipe may have altered the network's width; other numbers of classes alter it little
+            counted = cost.get("parameters", 0)
+            if counted and abs(members[-1]["parameters"] - counted) > 0.03 * counted:
+                cost = {}
+            cells = _cells(recipe, members, cost, short)
             rows.append((where, protocol, -mean, cells))
     places = {where: protocol for where, protocol, *_ in rows}
     for waiter in waits:
         if waiter.dataset in places:
-            cells = _waiting_cells(waiter, (costs or {}).get(waiter.model, {}))
+            cells = _waiting_cells(waiter, {} if waiter.arguments else (costs or {}).get(waiter.model, {}))
             rows.append((waiter.dataset, places[waiter.dataset], 1.0, cells))
     text = []
     place = None
