@@ -16,7 +16,6 @@ from mien.explain.maps import FeatureMap, last_map, watch
 from mien.layers.deform import DeformConv2d
 from mien.layers.fixed_map import FixedMap
 from mien.layers.involution import Involution
-from mien.layers.resize import Resize
 from mien.layers.standardise import Standardise
 
 _NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -89,7 +88,7 @@ def transparent(network: nn.Module) -> nn.Module:
 def _stand_in(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _NORMS) or type(module).__module__ == "torch.nn.modules.activation":
         return nn.Identity()
-    if isinstance(module, Standardise | Resize | FixedMap):
+    if isinstance(module, Standardise | FixedMap):
         return nn.Identity()
     if isinstance(module, DeformConv2d):
         k = module.kernel

@@ -1,4 +1,4 @@
-"""Feature maps of one fixed side, for layers whose weights are tied to places."""
+"""Pictures or feature maps of one fixed side, for layers whose weights are tied to places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class FixedMap(nn.Module):
-    """Resamples feature maps [N, C, h, w] to [N, C, side, side], bilinearly; leaves those that have that side.
+    """Resamples pictures or maps [N, C, h, w] to [N, C, side, side], bilinearly; leaves those that have that side.
 
     >>> import torch
     >>> FixedMap(6)(torch.zeros(1, 2, 5, 7)).shape

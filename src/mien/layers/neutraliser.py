@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mien.layers.resize import Resize
+from mien.layers.fixed_map import FixedMap
 
 
 def _norm(width: int) -> nn.Module:
@@ -33,7 +33,7 @@ class Neutraliser(nn.Module):
 
     def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 64, 128, 256), size: int = 48) -> None:
         super().__init__()
-        self.resize = Resize(size)
+        self.resize = FixedMap(size)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         inputs = channels
         for width in widths:

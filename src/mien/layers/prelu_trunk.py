@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mien.layers.resize import Resize
+from mien.layers.fixed_map import FixedMap
 from mien.layers.standardise import Standardise
 
 
@@ -32,7 +32,7 @@ class PReLUTrunk(nn.Module):
         size: int = 48,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [Resize(size), Standardise()]
+        layers: list[nn.Module] = [FixedMap(size), Standardise()]
         inputs = channels
         for width, kernel in zip(widths, kernels, strict=True):
             layers += [nn.Conv2d(inputs, width, kernel, padding=kernel // 2), nn.PReLU(width), nn.BatchNorm2d(width)]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.layers.fixed_map import FixedMap
 from mien.layers.rbm import RBM
-from mien.layers.resize import Resize
 from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
 
@@ -59,7 +59,7 @@ class AUDN(nn.Module):
         size: int = 48,
     ) -> None:
         super().__init__()
-        self.prepare = nn.Sequential(Resize(size), Standardise())
+        self.prepare = nn.Sequential(FixedMap(size), Standardise())
         self.filters = nn.Conv2d(channels, filters, kernel)
         self.pool = nn.MaxPool2d(pool)
         total = filters * ((size - kernel + 1) // pool) ** 2

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mien.layers.resize import Resize
+from mien.layers.fixed_map import FixedMap
 from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
 
@@ -42,7 +42,7 @@ class DAE(nn.Module):
         size: int = 48,
     ) -> None:
         super().__init__()
-        self.prepare = nn.Sequential(Resize(size), Standardise())
+        self.prepare = nn.Sequential(FixedMap(size), Standardise())
         sides = [channels * size * size, *widths]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sides))
         self.dropout = nn.Dropout(dropout)

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mien.layers.fixed_map import FixedMap
 from mien.layers.rbm import RBM
-from mien.layers.resize import Resize
 from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
 
@@ -41,7 +41,7 @@ class DBN(nn.Module):
         size: int = 48,
     ) -> None:
         super().__init__()
-        self.prepare = nn.Sequential(Resize(size), Standardise())
+        self.prepare = nn.Sequential(FixedMap(size), Standardise())
         sides = [channels * size * size, *widths]
         pairs = list(pairwise(sides))
         self.rbms = nn.ModuleList(RBM(v, h, gaussian=not index) for index, (v, h) in enumerate(pairs))

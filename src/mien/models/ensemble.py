@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mien.errors import RecipeError
 from mien.layers.conv_unit import own
-from mien.layers.resize import Resize
+from mien.layers.fixed_map import FixedMap
 from mien.losses import LOSSES
 from mien.losses.margin import give_head
 from mien.models import MODELS, Inputs, Output, face
@@ -60,7 +60,7 @@ class Member(nn.Module):
         if facts.get("margin"):
             margin = LOSSES.create(facts["margin"]["name"], **facts["margin"]["arguments"])
             give_head(core(self.network), margin)  # type: ignore[arg-type]
-        self.resize = Resize(int(facts.get("size", 48)))
+        self.resize = FixedMap(int(facts.get("size", 48)))
         self.channels = int(facts.get("channels", 1))
         self.angles = bool(facts.get("angles", False))
         # the share of the class frequencies that the member's own scores put back

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mien.layers.resize import Resize
+from mien.layers.fixed_map import FixedMap
 from mien.layers.standardise import Standardise
 from mien.models import MODELS, Inputs, Output, face
 
@@ -41,7 +41,7 @@ class ExpNet(nn.Module):
         size: int = 48,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [Resize(size), Standardise()]
+        layers: list[nn.Module] = [FixedMap(size), Standardise()]
         inputs = channels
         for index, width in enumerate(widths):
             layers += [nn.Conv2d(inputs, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
