@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mien.layers.conv_unit import own
 from mien.layers.irnn import Recurrent
-from mien.layers.video_attention import CodeAttention
+from mien.layers.video_attention import CodeAttention, PairAttention
 from mien.models import MODELS, Inputs, Output
 from mien.models.clips import FrameEncoder, linear_head
 
@@ -37,6 +37,8 @@ class IRNNAttention(nn.Module):
         dropout: before the linear layer, in [0, 1).
     """
 
+    compare: type[CodeAttention | PairAttention] = CodeAttention
+
     def __init__(
         self,
         classes: int = 8,
@@ -50,19 +52,19 @@ class IRNNAttention(nn.Module):
         super().__init__()
         self.encoder = FrameEncoder(encoder, encoder_arguments, dim, frozen)
         self.rnn = Recurrent("irnn", self.encoder.dim, hidden)
-        self.attention = CodeAttention(hidden)
+        self.attention = self.compare(hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = linear_head(hidden, classes)
 
-    def states(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Hidden states [N, T, H], the code [N, H] and the mask [N, T] or None."""
-        x, mask = self.encoder(inputs)
-        states, last = self.rnn(x, mask)
-        return states, last, mask
+    def attend(self, states: Tensor, code: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The clip's feature [N, H] and the frames' weights [N, T], from hidden states [N, T, H] and the code [N, H]."""
+        feature, weight = self.attention(code, states, mask)
+        return feature, weight
 
     def forward(self, inputs: Inputs) -> Output:
-        states, code, mask = self.states(inputs)
-        embedding, weight = self.attention(code, states, mask)
+        x, mask = self.encoder(inputs)
+        states, last = self.rnn(x, mask)
+        embedding, weight = self.attend(states, last, mask)
         return Output(self.head(self.dropout(embedding)), embedding, {"attention": weight, "states": states})
 
 
