@@ -57,7 +57,7 @@ class IRNNAttention(nn.Module):
         self.head = linear_head(hidden, classes)
 
     def attend(self, states: Tensor, code: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The clip's feature [N, H] and the frames' weights [N, T], from hidden states [N, T, H] and the code [N, H]."""
+        """The clip's feature [N, H] and the frames' weights [N, T], from states [N, T, H] and the code [N, H]."""
         feature, weight = self.attention(code, states, mask)
         return feature, weight
 
