@@ -9,7 +9,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
@@ -21,14 +20,7 @@ from mien.layers.mfem import MFEM  # noqa: E402
 from mien.layers.mffm import MFFM, FeatureInteraction  # noqa: E402
 from mien.layers.over_time import AttentionPool, evenly, mask_of, pool_max, pool_mean, pool_std  # noqa: E402
 from mien.layers.video_attention import CodeAttention, PairAttention  # noqa: E402
-
-
-def stirred(network: nn.Module) -> nn.Module:
-    """The layer with all its weights away from where they start."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network
+from models_kit import stirred  # noqa: E402
 
 
 def test_irnn_against_a_loop_and_its_start() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,11 @@ from mien.train.recipe import Recipe, Stage, load_recipe, recipes  # noqa: E402
 from mien.train.stages import STAGES, Setting, run_stage  # noqa: E402
 from mien.train.stages.group import group, relevance  # noqa: E402
 from mien.train.stages.neutralise import neutral_faces  # noqa: E402
+from models_kit import count, export_gap, settled, stirred, tiny  # noqa: E402
 
 DATASETS.names()
 CPU = torch.device("cpu")
 NETWORKS = ("audn", "dae", "dbn", "derl", "facenet2expnet", "iacnn", "il-cnn")
-
-
-def tiny(name: str, classes: int = 7, **arguments: Any) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return MODELS.create(name, classes=classes, tiny=True, **arguments)
 
 
 def setting(model: torch.nn.Module, count: int = 24, labels: tuple[str, ...] = ("a", "b"), **changes: Any) -> Setting:
@@ -75,35 +69,13 @@ def test_shapes_gradients_and_batch_equals_single(name: str, classes: int, chann
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_declared_count(name: str) -> None:
-    with torch.device("meta"):
-        model = MODELS.create(name)
-    assert sum(p.numel() for p in model.parameters()) == MODELS.facts(name)["parameters"]
+    assert count(name) == MODELS.facts(name)["parameters"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_agrees(name: str) -> None:
-    pytest.importorskip("onnx")
-    ort = pytest.importorskip("onnxruntime")
-    from mien.export.onnx import Scorer
-
-    scorer = Scorer(tiny(name).eval(), np.zeros(7), 1.0).eval()
-    x, file = torch.rand(2, 1, 48, 48), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            scorer,
-            (x,),
-            file,
-            input_names=["face"],
-            dynamic_axes={"face": {0: "n"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    session = ort.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-    for n in (1, 2):
-        with torch.no_grad():
-            expected = scorer(x[:n]).numpy()
-        assert np.abs(session.run(None, {"face": x[:n].numpy()})[0] - expected).max() < 1e-4
+    network = settled(stirred(tiny(name)), torch.rand(8, 1, 48, 48))
+    assert export_gap(network, torch.rand(4, 1, 48, 48), torch.rand(3, 1, 48, 48)) < 1e-4
 
 
 def test_contrastive_divergence_against_a_loop() -> None:
