@@ -14,6 +14,7 @@ Licence: MIT (USC Institute for Creative Technologies, 2020).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ OPAQUE = 24591
 # brows run above, and its nose base below, the iBUG places as measured on photographs (Face Research Lab London).
 DROP = {17: 0.08, 18: 0.05, 19: 0.05, 20: 0.08, 21: 0.14, 22: 0.14, 23: 0.08, 24: 0.05, 25: 0.05, 26: 0.08}
 DROP |= {27: 0.03, 31: -0.06, 32: -0.05, 33: -0.04, 34: -0.05, 35: -0.06}
+
+FAKE_NAMES = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeBlink_L")
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,9 @@ class FaceModel:
         ambient: float = 0.4,
         distance: float = 70.0,
         size: int = 128,
+        rest: np.ndarray | None = None,
+        shift: tuple[float, float] = (0.0, 0.0),
+        zoom: float = 1.0,
     ) -> Render:
         """Draw one face, centred, its landmarks filling about half of the picture.
 
@@ -153,14 +159,19 @@ class FaceModel:
             ambient: share of the light that comes from everywhere, in [0, 1].
             distance: of the camera, cm.
             size: S.
+            rest: [V, 3], the same face at rest, by which the picture is centred and scaled, so that in a sequence an
+                opening jaw moves the jaw alone; without it the drawn shape itself.
+            shift: of the face from the picture's middle, pixels, right and down.
+            zoom: scales the face; 1 fills about half of the picture.
         """
         vertices = self.shape(identity, expression)
-        centre = vertices[self.landmarks].mean(0)
+        rest = vertices if rest is None else rest
+        centre = rest[self.landmarks].mean(0)
         turned = ((vertices - centre) @ _rotation(*pose).T).astype(np.float32)
         z = distance - turned[:, 2]
         xy = turned[:, :2] * (1, -1) / z[:, None]
-        extent = np.linalg.norm(vertices[self.landmarks[8]] - vertices[self.landmarks[27]]) / distance
-        xy = xy * (0.38 * size / extent) + size / 2
+        extent = np.linalg.norm(rest[self.landmarks[8]] - rest[self.landmarks[27]]) / distance
+        xy = xy * (0.38 * zoom * size / extent) + size / 2 + np.asarray(shift)
         corner = turned[self.triangles]
         normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
         facing = (normal * (corner[:, 0] - (0, 0, distance))).sum(1) < 0
@@ -197,8 +208,12 @@ class FaceModel:
         return np.asarray(paint * diffuse[:, None] + shine[:, None])
 
 
-def fake(root: Path, side: int = 24, seed: int = 0) -> None:
-    """Write a tiny model in the same layout: a bulging sheet with a brow-to-chin face's landmarks, 4 and 3 deltas."""
+def fake(root: Path, side: int = 24, seed: int = 0, names: Sequence[str] = FAKE_NAMES) -> None:
+    """Write a tiny model in the same layout: a bulging sheet with a brow-to-chin face's landmarks, and 3 identities.
+
+    Args:
+        names: of the expression's coefficients; the first opens the jaw, the others move everything at random.
+    """
     random = np.random.default_rng(seed)
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -208,7 +223,6 @@ def fake(root: Path, side: int = 24, seed: int = 0) -> None:
     wanted = np.stack([-5 * np.cos(angle), -5 * np.sin(angle)], 1)
     wanted[[8, 27, 36, 45]] = (0, -7), (0, 2), (-4, 3), (4, 3)
     marks = [int(np.linalg.norm(neutral[:, :2] - point, axis=1).argmin()) for point in wanted]
-    names = ["jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeBlink_L"]
     expression = random.normal(0, 0.1, (len(names), len(neutral), 3))
     expression[0] = np.where(neutral[:, 1:2] < -2, (0.0, -1.0, 0.0), 0.0)
     np.savez(
