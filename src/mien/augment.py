@@ -10,6 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def mirrored(theta: Tensor) -> Tensor:
+    """Which faces a warp [N, 2, 3] mirrors, booleans [N]: those whose determinant is negative.
+
+    >>> mirrored(torch.tensor([[[-1.0, 0, 0.1], [0, 1, 0]], [[0, -1, 0], [1, 0, 0]]]))
+    tensor([ True, False])
+    """
+    determinant: Tensor = torch.linalg.det(theta[:, :, :2])
+    return determinant < 0
+
+
 @dataclass(frozen=True)
 class Augment:
     """Strengths of each transformation; 0 turns one off.
@@ -45,10 +55,7 @@ class Augment:
         return self.transform(pixels, size, generator)[0]
 
     def transform(self, pixels: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The same, and [N, 2, 3] on the CPU: from places after the warp to places before it, in units of half a side.
-
-        A mirrored face has a negative determinant.
-        """
+        """The same, and the warp [N, 2, 3] on the CPU: from places after it to places before it, in half sides."""
         x, theta = self._warp(pixels, size, generator)
         x = self._degrade(x, generator)
         return self._erase(x, generator), theta

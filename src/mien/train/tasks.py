@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.augment import mirrored
 from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.faces.angles import MIRROR
 from mien.faces.landmarks import Landmarks
+from mien.faces.quality import angles
 from mien.types import Faces
-
-# among 68 points (iBUG)
-EYES, NOSE = (slice(36, 42), slice(42, 48)), 30
 
 
 def moved(points: Tensor, theta: Tensor) -> Tensor:
@@ -34,8 +33,7 @@ def moved(points: Tensor, theta: Tensor) -> Tensor:
     """
     turn, shift = theta[:, :, :2], theta[:, :, 2]
     after = torch.linalg.solve(turn[:, None], (points - shift[:, None])[..., None])[..., 0]
-    mirrored = torch.linalg.det(turn) < 0
-    return torch.where(mirrored[:, None, None], after[:, MIRROR], after)
+    return torch.where(mirrored(theta)[:, None, None], after[:, MIRROR], after)
 
 
 def key_points(faces: FaceSet) -> Tensor:
@@ -89,18 +87,13 @@ class Points:
 
 @dataclass
 class Pose(Points):
-    """Roll (of the line between the eyes) and yaw (of the nose between them), radians: smooth L1."""
+    """Roll and yaw, radians, as `mien.faces.quality.angles` finds them from the points: smooth L1."""
 
     units: int = 2
 
     def loss(self, said: Tensor, targets: Tensor) -> Tensor:
-        left, right = (targets[:, part].mean(1) for part in EYES)
-        across = right - left
-        width = across.norm(dim=1).clamp_min(1e-3)
-        offset = ((targets[:, NOSE] - (left + right) / 2) * across).sum(1) / width.square()
-        # a nose that stands out by 0.6 of the distance between the eyes, as `mien.faces.quality` has it
-        wanted = torch.stack([torch.atan2(across[:, 1], across[:, 0]), torch.atan(offset / 0.6)], 1)
-        return F.smooth_l1_loss(said, wanted, beta=0.1)
+        wanted = torch.from_numpy(np.radians(np.stack(angles(targets.cpu().numpy()), 1)))
+        return F.smooth_l1_loss(said, wanted.to(targets), beta=0.1)
 
 
 @dataclass
