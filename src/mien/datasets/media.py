@@ -147,21 +147,25 @@ class Clips:
         return len(self.paths)
 
     def __getitem__(self, row: int) -> np.ndarray:
+        return self.spread(row, self.most)[1]
+
+    def spread(self, row: int, most: int) -> tuple[list[int], np.ndarray]:
+        """At most so many frames (0: all), spread evenly over the clip: their numbers, counted from 0, and pictures."""
         path, span = self.paths[row], self.spans[row]
         first, last = span if span is not None else (0, None)
         wanted = None
-        if self.most:
+        if most:
             # counted first, so that a long clip is never held whole
             length = sum(1 for _ in _decode(path, last)) - first
-            wanted = set((first + np.linspace(0, length - 1, min(self.most, max(length, 1))).round()).astype(int))
-        frames = [
-            frame.to_ndarray(format="rgb24")
+            wanted = set((first + np.linspace(0, length - 1, min(most, max(length, 1))).round()).astype(int))
+        frames = {
+            index - first: frame.to_ndarray(format="rgb24")
             for index, frame in enumerate(_decode(path, last))
             if index >= first and (wanted is None or index in wanted)
-        ]
+        }
         if not frames:
             raise DataError(f"{path} has no frames" + (f" in {span[0]}..{span[1]}" if span else ""))
-        return _stack(frames, path)
+        return list(frames), _stack(list(frames.values()), path)
 
     def take(self, rows: np.ndarray) -> Clips:
         return Clips(_pick(self.paths, rows), most=self.most, spans=_pick(self.spans, rows))

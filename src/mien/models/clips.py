@@ -89,7 +89,7 @@ class FrameEncoder(nn.Module):
         super().__init__()
         self.dim, self.frozen = dim, frozen
         self.network: nn.Module | None = None
-        if encoder is None:
+        if not encoder:
             return
         network = MODELS.create(encoder, **(arguments or {}))
         head = getattr(network, "head", None)

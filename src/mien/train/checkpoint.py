@@ -14,6 +14,7 @@ from torch import nn
 from mien.errors import WeightsError
 from mien.losses import LOSSES
 from mien.losses.margin import give_head
+from mien.models.clips import FrameEncoder
 from mien.models.composite import core, create
 
 
@@ -94,7 +95,12 @@ def average_runs(runs: Sequence[Path]) -> tuple[nn.Module, dict[str, Any]]:
 
 def channels_last(model: nn.Module) -> nn.Module:
     """Weights laid out [K, H, W, C], which convolutions on CPUs and GPUs like best."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        elif parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return model
 
 
 def last_weights(run: Path) -> dict[str, Any]:
@@ -119,6 +125,11 @@ def start_from(model: nn.Module, weights: dict[str, Any], name: str) -> None:
     Raises:
         WeightsError: anything else differs.
     """
+    encoder = getattr(model, "encoder", None)
+    if isinstance(encoder, FrameEncoder) and not any(key.startswith("encoder.") for key in weights):
+        # a network for single faces becomes the one that reads each frame
+        encoder.take(weights)
+        return
     own = model.state_dict()
     fitting = {
         key: value

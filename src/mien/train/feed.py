@@ -12,6 +12,7 @@ from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.faces.angles import mirror_map
 from mien.models import MODELS, Inputs
+from mien.train.clips import jittered
 from mien.train.recipe import Recipe
 from mien.train.tasks import Task
 from mien.train.views import to_tensor
@@ -50,7 +51,7 @@ def angles_of(recipe: Recipe, faces: FaceSet) -> np.ndarray | None:
 
 
 class Feed:
-    """Draws augmented batches.
+    """Draws augmented batches of faces.
 
     Args:
         pixels: uint8 [N, S, S] or [N, S, S, 3].
@@ -86,3 +87,37 @@ class Feed:
         maps = goals.pop() if self.angles is not None else None
         further = dict(zip(self.further, goals[1:], strict=True))
         return Batch(x if maps is None else {"face": x, "angles": maps}, x, goals[0], further)
+
+
+class ClipFeed:
+    """Draws augmented batches of clips: all frames of a clip are moved and lit alike.
+
+    Args:
+        every: all frames uint8 [N, F, S, S], or embeddings float32 [N, 2, F, D], the second of mirrored faces.
+        last: the last frame that counts, [N].
+        targets: [N, K].
+    """
+
+    def __init__(
+        self, recipe: Recipe, every: np.ndarray, last: np.ndarray, targets: Tensor, device: torch.device
+    ) -> None:
+        self.augment, self.clips, self.device = recipe.augment, recipe.clips, device
+        self.every, self.last, self.targets = torch.from_numpy(every), torch.from_numpy(last), targets
+        self.further: dict[str, tuple[Task, Tensor]] = {}
+
+    def __call__(self, rows: Tensor, side: int, generator: torch.Generator) -> Batch:
+        """T frames of each of these clips, as pixels [n, T, 1, side, side] or embeddings [n, T, D]."""
+        chosen = jittered(self.last[rows], self.clips.frames, generator)
+        if self.clips.order == "shuffled":
+            order = torch.rand(chosen.shape, generator=generator).argsort(1)
+            chosen = chosen.gather(1, order)
+        goals = [self.targets[rows].to(self.device)]
+        if self.every.is_floating_point():
+            mirrored = (torch.rand(len(rows), generator=generator) < self.augment.flip).long()
+            x = self.every[rows[:, None], mirrored[:, None], chosen].to(self.device)
+        else:
+            # frames take the place of channels, so that one warp and one light serve the clip
+            x = self.every[rows[:, None], chosen].to(self.device).float() / 255
+            x = self.augment(x, side, generator)[:, :, None]
+        x, goals = self.augment.mix(x, goals, generator)
+        return Batch(x, x, goals[0], {})

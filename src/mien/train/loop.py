@@ -26,7 +26,7 @@ from mien.models import Output
 from mien.models.composite import CASCADE, Cascade, Composite, core, create, has_map
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
 from mien.train.distributed import Team
-from mien.train.feed import Feed, angles_of
+from mien.train.feed import ClipFeed, Feed, angles_of
 from mien.train.prepare import few, fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
@@ -63,16 +63,22 @@ def earlier_runs(recipe: Recipe, beside: Path) -> dict[str, dict[str, Any]]:
 
 
 def build_model(
-    recipe: Recipe, classes: int, heads: dict[str, int] | None = None, earlier: dict[str, dict[str, Any]] | None = None
+    recipe: Recipe,
+    classes: int,
+    heads: dict[str, int] | None = None,
+    earlier: dict[str, dict[str, Any]] | None = None,
+    dim: int = 0,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The recipe's network, and the facts from which a checkpoint builds it again.
 
     Args:
         heads: units of each further head.
         earlier: as `earlier_runs`.
+        dim: numbers of each frame's embedding, where frames are embedded before; the network then has no encoder.
     """
     facts: dict[str, Any] = {"model": recipe.model, "classes": classes}
-    facts["arguments"] = {**({"channels": 3} if recipe.colour else {}), **recipe.arguments}
+    embedded = {"encoder": "", "dim": dim} if dim else {}
+    facts["arguments"] = {**({"channels": 3} if recipe.colour else {}), **embedded, **recipe.arguments}
     if recipe.inputs or heads:
         described = {
             kind: {key: state[key] for key in ("model", "classes", "arguments", "around") if key in state}
@@ -207,9 +213,15 @@ class Trainer:
         self._blend_teachers()
         further = {head.task: make(head.task) for head in recipe.head}
         known = {name: (task, task.targets(self.train)) for name, task in further.items()}
-        self.feed = Feed(recipe, self.pixels, self.targets, angles_of(recipe, self.train), known, device)
+        self.feed: Feed | ClipFeed
+        if "every" in self.train.extra:
+            every, last = self.train.extra["every"], self.train.extra["last"]
+            self.feed = ClipFeed(recipe, every, last, self.targets, device)
+        else:
+            self.feed = Feed(recipe, self.pixels, self.targets, angles_of(recipe, self.train), known, device)
         heads = {name: task.units for name, task in further.items()}
-        model, self.facts = build_model(recipe, len(faces.labels), heads, earlier_runs(recipe, beside))
+        dim = self.train.pixels.shape[-1] if recipe.clips.embed else 0
+        model, self.facts = build_model(recipe, len(faces.labels), heads, earlier_runs(recipe, beside), dim)
         self.model = channels_last(model.to(device))
         if recipe.init:
             start_from(core(self.model), last_weights(beside / recipe.init), recipe.init)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets import DATASETS, Index
+from mien.datasets import DATASETS, Index, one_hot
 from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import DataError, RecipeError
 from mien.models import MODELS
+from mien.train.clips import read_clips
 from mien.train.recipe import Recipe
 
 
@@ -32,22 +33,52 @@ def find_index(dataset: str, root: Path) -> Index:
         raise error
 
 
-def read_faces(recipe: Recipe, root: Path) -> FaceSet:
+def read_faces(recipe: Recipe, root: Path, cache: Path | None = None) -> FaceSet:
     """All faces of a recipe's data set, of the recipe's size, grey unless it wants colour.
 
-    For a network that reads optical flow, the flow pictures stand in their place.
+    For a network that reads optical flow, the flow pictures stand in their place; for one over clips, what
+    `mien.train.clips.read_clips` says.
+
+    Args:
+        cache: folder in which embeddings of clips are kept.
 
     Raises:
         DataError: the data set has none.
-        RecipeError: the network reads clips, which this loop does not feed.
+        RecipeError: the network reads what recipes do not feed.
     """
     modality = MODELS.facts(recipe.model).get("modality", "face")
-    if modality not in ("face", "flow"):
-        raise RecipeError(f"{recipe.model} reads {modality}; recipes feed faces or flow so far, choose another network")
-    faces = load_faces(find_index(recipe.dataset, root), recipe.size[-1], modality)
+    if modality not in ("face", "flow", "frames"):
+        raise RecipeError(f"{recipe.model} reads {modality}; recipes feed faces, flow and frames: name another")
+    index = aimed(find_index(recipe.dataset, root), recipe)
+    if modality == "frames":
+        return read_clips(recipe, index, cache)
+    faces = load_faces(index, recipe.size[-1], modality)
     if modality == "flow":
         return faces
     return replace(faces, pixels=in_colour(faces.pixels) if recipe.colour else in_grey(faces.pixels))
+
+
+def aimed(index: Index, recipe: Recipe) -> Index:
+    """The index with the column that the recipe's `target` names in place of the expression.
+
+    Raises:
+        RecipeError: there is no such column of classes.
+    """
+    if not recipe.target:
+        return index
+    column = index.extra.get(recipe.target)
+    if column is None or column.ndim > 1 or column.dtype.kind not in "bU":
+        known = [name for name, array in index.extra.items() if array.ndim == 1 and array.dtype.kind in "bU"]
+        raise RecipeError(
+            f"{recipe.name}: target = {recipe.target!r} is no column of classes of {recipe.dataset}; "
+            f"there are {', '.join(known) or 'none'}"
+        )
+    if column.dtype.kind == "b":
+        labels, names = (f"not {recipe.target}", recipe.target), np.where(column, recipe.target, f"not {recipe.target}")
+    else:
+        labels, names = tuple(np.unique(column[column != ""]).tolist()), column
+    targets, majority = one_hot(names.tolist(), labels)
+    return replace(index, labels=labels, targets=targets, majority=majority)
 
 
 def in_grey(pixels: np.ndarray) -> np.ndarray:

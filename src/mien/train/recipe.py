@@ -130,6 +130,24 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Clips:
+    """How a network over clips sees them.
+
+    Attributes:
+        frames: T, spread evenly over each clip; in training each is drawn from around its place.
+        order: `time`, or `shuffled`: the control that tells whether the order of the frames says anything.
+        until: take frames up to the `end` of the clip or up to its `peak`.
+        embed: weights (in the package, or a path to an .onnx file) whose embedding of each frame the network reads in
+            place of its pixels; empty gives it the pixels.
+    """
+
+    frames: int = 16
+    order: str = "time"
+    until: str = "end"
+    embed: str = ""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run.
 
@@ -138,6 +156,7 @@ class Recipe:
         model: name of a registered network.
         arguments: passed to the network's constructor.
         dataset: name of a registered data set.
+        target: a column of the data set to learn in place of the expression, such as `genuine`: yes or no, or texts.
         protocol: `official` split, `kfold` by person, or `loso` (leave one subject out).
         folds: of `kfold`.
         colour: train on RGB instead of grey.
@@ -165,12 +184,14 @@ class Recipe:
         frozen: parameters whose names begin so are not trained by the loss; a stage may train them.
         stage: what is done before the first epoch, in this order.
         ensemble: the runs that a recipe of the network `ensemble` joins, and by what rule.
+        clips: how a network over clips sees them.
     """
 
     name: str
     model: str
     arguments: dict[str, Any] = field(default_factory=dict)
     dataset: str = "ferplus"
+    target: str = ""
     protocol: str = "official"
     folds: int = 10
     colour: bool = False
@@ -198,6 +219,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
     ensemble: Ensemble = field(default_factory=Ensemble)
+    clips: Clips = field(default_factory=Clips)
     paper: Paper = field(default_factory=Paper)
 
     def __post_init__(self) -> None:
@@ -206,11 +228,18 @@ class Recipe:
                 raise RecipeError(f"{self.name}: {key} = {getattr(self, key)!r}; choose one of {', '.join(allowed)}")
         if self.ensemble.rule not in RULES:
             raise RecipeError(f"{self.name}: rule = {self.ensemble.rule!r}; choose one of {', '.join(RULES)}")
+        for key, allowed in CLIP_CHOICES.items():
+            if getattr(self.clips, key) not in allowed:
+                found = getattr(self.clips, key)
+                raise RecipeError(f"{self.name}: [clips] {key} = {found!r}; choose one of {', '.join(allowed)}")
+        if self.clips.frames < 2:
+            raise RecipeError(f"{self.name}: [clips] frames = {self.clips.frames}; a clip has two at least")
         if bool(self.ensemble.members) != (self.model == "ensemble"):
             raise RecipeError(f'{self.name}: [ensemble] members go with model = "ensemble", and with no other')
 
 
 RULES = ("mean", "majority", "weights", "features")
+CLIP_CHOICES = {"order": ("time", "shuffled"), "until": ("end", "peak")}
 CHOICES = {
     "protocol": ("official", "kfold", "loso"),
     "labels": ("votes", "majority"),
@@ -295,7 +324,8 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     teachers = tuple(named(name) for name in recipe.distill.teachers)
     distill = dataclasses.replace(recipe.distill, teachers=teachers)
     ensemble = dataclasses.replace(recipe.ensemble, members=tuple(named(name) for name in recipe.ensemble.members))
-    changes: dict[str, Any] = {"name": named(recipe.name), "init": named(recipe.init)}
+    inputs = tuple(f"run:{named(kind[4:])}" if kind.startswith("run:") else kind for kind in recipe.inputs)
+    changes: dict[str, Any] = {"name": named(recipe.name), "init": named(recipe.init), "inputs": inputs}
     changes |= {"distill": distill, "ensemble": ensemble}
     return dataclasses.replace(recipe, seed=seed, **changes)
 

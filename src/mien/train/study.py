@@ -56,7 +56,8 @@ class Study:
     @classmethod
     def open(cls, recipe: Recipe, data: Path, runs: Path, device: torch.device, team: Team | None = None) -> Study:
         """Read the data of a recipe; the run's folder is `runs/<name of the recipe>`."""
-        return cls(recipe, read_faces(recipe, data), Path(runs) / recipe.name, device, team or Team(), data)
+        faces = read_faces(recipe, data, Path(runs))
+        return cls(recipe, faces, Path(runs) / recipe.name, device, team or Team(), data)
 
     def place(self, number: int, of: int) -> Path:
         return self.folder if of == 1 else self.folder / f"fold-{number + 1:02d}"

@@ -11,8 +11,15 @@ from mien.models import Inputs
 
 
 def to_tensor(pixels: Tensor) -> Tensor:
-    """uint8 [N, H, W] or [N, H, W, 3] to float32 [N, C, H, W] in [0, 1]."""
+    """uint8 [N, H, W] or [N, H, W, 3] to float32 [N, C, H, W] in [0, 1]; clips uint8 [N, T, H, W] to [N, T, 1, H, W].
+
+    Embeddings of clips, float32 [N, T, D], pass as they are.
+    """
+    if pixels.is_floating_point():
+        return pixels
     x = pixels.float() / 255
+    if x.ndim == 4 and x.shape[3] != 3:
+        return x[:, :, None]
     return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
 
 
@@ -34,10 +41,10 @@ def ten_crops(x: Tensor, share: float = 0.9) -> list[Tensor]:
 
 
 def views_of(x: Tensor, views: str) -> list[Tensor]:
-    """The test-time views of faces [N, C, S, S]: `one`, `mirror` or `ten`."""
+    """The test-time views of faces [N, C, S, S]: `one`, `mirror` or `ten`; of clips [N, T, 1, S, S] not `ten`."""
     if views == "ten":
         return ten_crops(x)
-    return [x, x.flip(3)] if views == "mirror" else [x]
+    return [x, x.flip(-1)] if views == "mirror" else [x]
 
 
 @torch.no_grad()
@@ -50,13 +57,17 @@ def predict(
     batch: int = 256,
     angles: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3]: the mean over the views.
+    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3], or of clips as `to_tensor` takes them.
+
+    The mean over the views.
 
     Args:
         angles: float32 [N, A, 68, 68], maps of the change of angles, for networks that read them.
     """
     model.eval()
     parts = []
+    if pixels.ndim == 4 and pixels.shape[3] != 3:
+        batch = max(1, batch // pixels.shape[1])  # of clips, as many faces at a time
     for start in range(0, len(pixels), batch):
         x = to_tensor(torch.from_numpy(pixels[start : start + batch]).to(device))
         faces = views_of(x, views)
