@@ -113,8 +113,9 @@ def test_geometry_is_measured_for_every_detector_that_is_here(monkeypatch: pytes
         return Geometry("landmarks", 1.0, 0.0, {finder.name: (1.0, 0.0) for finder in detectors})
 
     DETECTORS.names()
-    monkeypatch.setitem(DETECTORS._factories, Other.name, Other)
-    monkeypatch.setitem(DETECTORS._factories, "absent", absent)
+    for name, factory in ((Other.name, Other), ("absent", absent)):
+        monkeypatch.setitem(DETECTORS._factories, name, factory)
+        monkeypatch.setitem(DETECTORS._facts, name, {"name": name})
     monkeypatch.setattr(onnx, "measure", given)
     faces = np.zeros((12, 48, 48), np.uint8)
     found = list(onnx.own_geometry(Recipe("mine", "mini-s", dataset="folder"), faces).detectors)
