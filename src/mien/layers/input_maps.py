@@ -10,7 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Grey(nn.Module):
+class InputMap(nn.Module):
+    """A map of grey faces [N, 1, S, S] to [N, channels, S, S]; the base of all that a recipe's `inputs` may name.
+
+    Attributes:
+        channels: how many the map has.
+    """
+
+    channels: int
+
+
+class Grey(InputMap):
     """The face as it is: [N, 1, S, S] in [0, 1]; colour is averaged by the weights of ITU-R BT.601."""
 
     channels = 1
@@ -21,7 +31,7 @@ class Grey(nn.Module):
         return (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
-class LBP(nn.Module):
+class LBP(InputMap):
     """Local binary pattern LBP(8, 1) of each pixel as one channel in [0, 1]: sum_p [x_p >= x_c] 2^p / 255.
 
     The neighbours p = 0 ... 7 go clockwise from the upper left; the rim repeats the edge.
@@ -45,7 +55,7 @@ class LBP(nn.Module):
         return code / 255
 
 
-class Gabor(nn.Module):
+class Gabor(InputMap):
     """Magnitude of the answers to Gabor filters of some orientations, the larger of two wavelengths: [N, O, S, S].
 
     g(u, v) = exp(-(u'^2 + 0.25 v'^2) / (2 sigma^2)) exp(2 pi i u' / wavelength), sigma = 0.56 wavelength, the real part
@@ -86,7 +96,7 @@ class Gabor(nn.Module):
         return size.view(len(x), self.scales, self.channels, *x.shape[-2:]).amax(1) * 4
 
 
-class Gradient(nn.Module):
+class Gradient(InputMap):
     """Size of the Sobel gradient, [N, 1, S, S], 1 for a step over the full range.
 
     Paper: named as input beside the grey face in Li, Deng, "Deep facial expression recognition: a survey", 2020,
@@ -106,7 +116,7 @@ class Gradient(nn.Module):
         return (slopes.square().sum(1, keepdim=True) + 1e-12).sqrt()
 
 
-class Angles(nn.Module):
+class Angles(InputMap):
     """A map of the change of angles [N, 1, 68, 68], stretched to the face's side; zero where none is known."""
 
     channels = 1
@@ -117,4 +127,4 @@ class Angles(nn.Module):
         return F.interpolate(maps.to(x.dtype), x.shape[-2:], mode="bilinear", align_corners=False)
 
 
-MAPS: dict[str, type[nn.Module]] = {"grey": Grey, "lbp": LBP, "gabor": Gabor, "gradient": Gradient, "angles": Angles}
+MAPS: dict[str, type[InputMap]] = {"grey": Grey, "lbp": LBP, "gabor": Gabor, "gradient": Gradient, "angles": Angles}

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.errors import RecipeError
-from mien.layers.input_maps import MAPS, Angles, Grey
+from mien.layers.input_maps import MAPS, Angles, Grey, InputMap
 from mien.models import MODELS, Inputs, Output, face
 
 CASCADE = "run:"
 
 
-class Cascade(nn.Module):
+class Cascade(InputMap):
     """An earlier, frozen network as input: where it looks [N, 1, S, S] and what it says [N, K, S, S].
 
     Where: the mean size of its last feature map over the channels, from 0 to 1 in each face. What: its scores, each a
@@ -81,10 +81,11 @@ class Composite(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs = tuple(inputs)
-        self.maps = nn.ModuleList([_map(kind, earlier or {}) for kind in inputs])
+        maps = [_map(kind, earlier or {}) for kind in inputs]
+        self.maps = nn.ModuleList(maps)
         self.grey = Grey()
         if inputs:
-            channels = sum([int(str(m.channels)) for m in self.maps])
+            channels = sum(made.channels for made in maps)
         self.net = MODELS.create(name, classes=classes, **{**arguments, "channels": channels})
         self.heads = nn.ModuleDict()
         if heads:
@@ -103,7 +104,7 @@ class Composite(nn.Module):
         return Output(output.logits, output.embedding, {**output.aux, **said})
 
 
-def _map(kind: str, earlier: Mapping[str, Mapping[str, Any]]) -> nn.Module:
+def _map(kind: str, earlier: Mapping[str, Mapping[str, Any]]) -> InputMap:
     if kind in MAPS:
         return MAPS[kind]()
     if kind not in earlier:
