@@ -15,7 +15,7 @@ from typer.testing import CliRunner  # noqa: E402
 from mien.bench import results  # noqa: E402
 from mien.bench.costs import measure, read_costs, with_recipe  # noqa: E402
 from mien.bench.measured import FOLDERS, measured  # noqa: E402
-from mien.bench.results import of_network, shortened, table  # noqa: E402
+from mien.bench.results import of_network, paper_of, shortened, table  # noqa: E402
 from mien.cli import app  # noqa: E402
 from mien.errors import DataError, UnknownName  # noqa: E402
 from mien.explain.anatomy import SHOWN, anatomy, described, example  # noqa: E402
@@ -202,7 +202,8 @@ LINE: dict[str, Any] = {
 
 
 def test_show_says_all_of_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl").write_text(json.dumps(LINE) + "\n")
+    lines = [LINE, LINE | {"recipe": "my-own"}]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     cost = {"parameters": 687_540, "macs": 51_357_952, "size": 48, "ms": 0.75, "date": "2026-01-01", "machine": "a box"}
     (tmp_path / "costs.json").write_text(json.dumps({"mini-s-fine": cost}))
     monkeypatch.setattr("mien.bench.measured.FOLDERS", (tmp_path,))
@@ -216,6 +217,7 @@ def test_show_says_all_of_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "0.75 ms a face",
         "receptive field  97 × 97 px",
         "fer2013-mini: 50.0 % accuracy, 40.0 % UAR (fer2013, official; 1 seed); short run: 3 of",
+        "my-own: 50.0 % accuracy",
         "70 % in the paper: Someone 1999; other faces",
         "mien-s-face: not benchmarked yet (ferplus)",
     ):
@@ -295,7 +297,7 @@ def test_the_table_shows_costs_and_short_runs() -> None:
     cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
     assert (cells["MACs (M)"], cells["ms per face"], cells["epochs"], cells["minutes"]) == ("51.4", "0.75", "3", "2.0")
     assert cells["device"] == "CPU"
-    assert cells["note |"] == f"short run: 3 of {whole} epochs; Someone 1999; other faces |"
+    assert cells["note |"] == f"short run: 3 of {whole} epochs |"
     assert "| 120 | H200 |" in made
     # a short run does not take the place of a whole one
     both = table([LINE | {"epochs": whole}, LINE])
@@ -307,6 +309,46 @@ def test_the_table_shows_costs_and_short_runs() -> None:
     assert "rafdb" not in one
     with pytest.raises(UnknownName, match="there are: fer2013"):
         table([LINE], None, "rafdb")
+
+
+def test_what_is_said_of_a_paper_is_what_the_recipe_says_now() -> None:
+    now = results.load_recipe("fer2013-mobilenet").paper
+    line = LINE | {"recipe": "fer2013-mobilenet", "model": "mobilenet-v1"}
+    assert paper_of(line) == {"source": now.source, "figure": now.figure, "warning": now.warning}
+    made = table([line])
+    assert f"| {now.figure:g} |" in made
+    assert f"{now.source}; {now.warning} |" in made
+    assert "Someone 1999" not in made
+    # a recipe of one's own, one that has gone, and one of the same name as the package's
+    for own in ({"recipe": "my-own"}, {"recipe": "fer2013-mobilenet", "model": "mini-s"}):
+        assert paper_of(LINE | own) == LINE["paper"]
+        assert "Someone 1999; other faces |" in table([LINE | own])
+
+
+def test_the_table_finds_the_figures_of_the_folder_or_else_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package, here = tmp_path / "package", tmp_path / "here"
+    package.mkdir()
+    here.mkdir()
+    (package / "results.jsonl").write_text(json.dumps(LINE | {"recipe": "of-the-package"}) + "\n")
+    costs = {"mini-s-fine": {"parameters": 687_540, "macs": 51_357_952, "ms": 0.75}}
+    (package / "costs.json").write_text(json.dumps(costs))
+    monkeypatch.setattr("mien.bench.measured.FOLDERS", (tmp_path / "no-checkout", package))
+    monkeypatch.chdir(here)
+    done = CliRunner().invoke(app, ["bench", "table"])
+    assert done.exit_code == 0, done.output
+    assert "| of-the-package | mini-s-fine | 687,540 | 51.4 | 0.75 |" in done.output
+    own = here / "docs" / "measured" / "results.jsonl"
+    own.parent.mkdir(parents=True)
+    own.write_text(json.dumps(LINE | {"recipe": "of-the-folder"}) + "\n")
+    done = CliRunner().invoke(app, ["bench", "table"])
+    assert "of-the-folder" in done.output
+    assert "of-the-package" not in done.output
+    monkeypatch.chdir(package)
+    (package / "results.jsonl").unlink()
+    done = CliRunner().invoke(app, ["bench", "table"])
+    assert "holds no results yet" in str(done.exception)
 
 
 def test_results_of_a_network_stand_beside_its_papers() -> None:

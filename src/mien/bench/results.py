@@ -193,6 +193,19 @@ def shortened(line: Line) -> list[str]:
     return notes
 
 
+def paper_of(line: Line) -> Line:
+    """The paper's `source`, `figure` and `warning`: of the package's recipe as it is now, or as the line has them.
+
+    What is said of a paper may be put right after a run; recipes that are not in the package stand in the line alone.
+    """
+    try:
+        recipe = load_recipe(line["recipe"])
+    except RecipeError:
+        return dict(line["paper"])
+    known = (recipe.model, recipe.dataset) == (line["model"], line["dataset"])
+    return asdict(recipe.paper) if known else dict(line["paper"])
+
+
 def waiting(lines: Iterable[Line]) -> list[Recipe]:
     """Recipes in the package that stand for a network or a paper's figure and have no result yet."""
     done = {line["recipe"] for line in lines}
@@ -248,7 +261,7 @@ def table(
 def _cells(recipe: str, members: list[Line], cost: Line, short: Sequence[str]) -> list[str]:
     figures = [_main(line) for line in members]
     distinct = [line["figures"]["without_copies"]["accuracy"] for line in members if _has_copies(line)]
-    paper = members[-1]["paper"]
+    paper = paper_of(members[-1])
     joined = members[-1].get("members", ())
     notes = [*short, f"of {', '.join(joined)}" if joined else "", paper["source"], paper["warning"]]
     return [
@@ -308,7 +321,7 @@ def of_network(model: str, lines: Iterable[Line]) -> list[Line]:
             figures = [_main(line) for line in members]
             row: Line = {"recipe": recipe, "dataset": dataset, "protocol": protocol, "seeds": len(members)}
             row |= {name: spread([f[name] for f in figures]) for name in ("accuracy", "uar")}
-            rows.append({**row, "notes": list(short), "paper": members[-1]["paper"]})
+            rows.append({**row, "notes": list(short), "paper": paper_of(members[-1])})
     rows.sort(key=lambda row: (row["dataset"], -float(row["accuracy"].split()[0])))
     for name in recipes():
         known = load_recipe(name)

@@ -33,7 +33,9 @@ def run(
 
 def table(
     dataset: Annotated[str | None, typer.Argument(help="Data set to show; all of them if none is named.")] = None,
-    results: Annotated[Path, typer.Option("--results", help="File of results.")] = RESULTS,
+    results: Annotated[
+        Path | None, typer.Option("--results", help=f"File of results: {RESULTS}, or the package's own.")
+    ] = None,
 ) -> None:
     """Markdown table of results: mean and deviation over seeds, beside each paper's figure and the network's costs.
 
@@ -43,10 +45,12 @@ def table(
 
     require("torch", "train")
     from mien.bench.costs import read_costs
-    from mien.bench.measured import COSTS
+    from mien.bench.measured import COSTS, measured
     from mien.bench.results import read_lines, waiting
     from mien.bench.results import table as make
 
+    if results is None:
+        results = RESULTS if RESULTS.is_file() else measured(RESULTS.name)
     lines = read_lines(results)
     if not lines:
         raise DataError(f"{results} holds no results yet; make some with `mien bench run`")
