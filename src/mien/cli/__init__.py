@@ -7,7 +7,7 @@ import sys
 import typer
 
 from mien import __version__
-from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, study, train, weights
+from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, study, synthetic, train, weights
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -38,12 +38,14 @@ app.command("list")(listing.list_kind)
 app.command("show")(listing.show)
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
+data.app.command("synthesise")(synthetic.synthesise)
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 bench.app.command("run")(study.run)
 bench.app.command("table")(study.table)
+bench.app.command("events")(synthetic.events)
 app.add_typer(bench.app, name="bench")
 
 

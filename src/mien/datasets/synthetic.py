@@ -5,9 +5,9 @@ No photograph and no recording: painted meshes that show the seven expressions b
 Paper: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020 (the face model);
     `mien.datasets.synthetic_recipes` names the sources of the recipes.
 Layout: what `mien data synthesise ICT_FOLDER --out HERE` writes: `truth.csv` (one row a clip, `COLUMNS`),
-    `clips/<name>.mp4`, `stills/<name>.png` (the apex frame before compression), `points/<name>.npy` (float32 [T, 68, 2],
-    pixels), with `--depth` `depth/<name>.png` (16-bit, tenths of a millimetre from the camera at the apex, 0 without a
-    face), `settings.json`.
+    `clips/<name>.mp4`, `stills/<name>.png` (the apex frame before compression), `points/<name>.npy` (float32
+    [T, 68, 2], pixels), with `--depth` `depth/<name>.png` (16-bit, tenths of a millimetre from the camera at the apex;
+    0 without a face), `settings.json`.
 Labels: anger, contempt, disgust, fear, happiness, sadness, surprise. Onset and offset are the last frame at rest before
     an expression and the first after it; the apex is the one frame of full intensity.
 Licence: the clips are yours; the face model is MIT (USC Institute for Creative Technologies).
@@ -210,8 +210,9 @@ def read_truth(root: Path) -> list[Row]:
 def synthetic(root: Path) -> Index:
     """SYNTHETIC clips, without an official split: fold by subject.
 
-    `face` is the apex frame, `frames` the clip, `points` float32 [T, 68, 2]; `depth` float32 [S, S] (cm, infinite without
-    a face) where it was made. `extra` has `onset`, `apex`, `offset` (frames), the same with `_s` (seconds), `intensity`.
+    `face` is the apex frame, `frames` the clip, `points` float32 [T, 68, 2]; `depth` float32 [S, S] (cm, infinite
+    without a face) where it was made. `extra` has `onset`, `apex`, `offset` (frames), the same with `_s` (seconds),
+    `intensity` and `fps`.
 
     Raises:
         DataError: the folder was not written by `mien data synthesise`, or is damaged.

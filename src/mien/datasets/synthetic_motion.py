@@ -63,11 +63,11 @@ class Pulse:
         if self.hold:
             half = self.hold / 2
             curve += BULGE * (ease((frames - first) / half) - ease((frames - self.apex) / half))
-        return curve
+        return np.asarray(curve)
 
 
 def draw_pulse(rng: np.random.Generator, fps: float, micro: bool = False) -> Pulse:
-    """A pulse of random length: 1.2 to 2.7 s, or as a micro-expression 0.12 to 0.48 s (Yan et al. 2013: at most 0.5 s)."""
+    """A pulse of random length: 1.2 to 2.7 s, or 0.12 to 0.48 s as a micro-expression (Yan et al. 2013: under 0.5)."""
     before, rise, hold, fall, after = (rng.uniform(low, high) * fps for low, high in (MICRO if micro else MACRO))
     parts = max(1, round(rise)), 2 * round(hold / 2), max(1, round(fall))
     onset = max(1, round(before))

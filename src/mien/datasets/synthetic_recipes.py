@@ -1,8 +1,8 @@
 """Seven expressions as action units, and action units as shapes of the ICT face model, for SYNTHETIC faces.
 
-Paper: Friesen & Ekman, "EMFACS-7: Emotional Facial Action Coding System", unpublished manual, University of California at
-    San Francisco, 1983; Ekman, Friesen & Hager, "Facial Action Coding System: Investigator's Guide", 2002, chapter 12
-    (prototypes and major variants). One prototype each is taken here.
+Paper: Friesen & Ekman, "EMFACS-7: Emotional Facial Action Coding System", unpublished manual, University of
+    California at San Francisco, 1983; Ekman, Friesen & Hager, "Facial Action Coding System: Investigator's Guide",
+    2002 (prototypes and major variants). One prototype each is taken here.
 Differs: weights are ours, set by eye; FACS has five grades (A to E) and no such numbers. The shapes are an artist's,
     not measured muscles; wrinkles are missing, for the model's mesh is too coarse for them.
 """

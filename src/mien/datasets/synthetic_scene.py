@@ -205,7 +205,7 @@ def occlude(image: np.ndarray, points: np.ndarray, kind: str, rng: np.random.Gen
     Args:
         image: uint8 [S, S, 3].
         points: [68, 2] of the face, which the occluder follows.
-        kind: `block` (a plain square over one eye, the mouth or a cheek), `glasses`, `mask` (over nose and mouth), `none`.
+        kind: `block` (a plain square over an eye, the mouth or a cheek), `glasses`, `mask` (nose and mouth), `none`.
         rng: look and place; give the same state for each frame of a clip.
     """
     colour = tuple(float(v) for v in rng.uniform(30, 225, 3))
@@ -225,7 +225,7 @@ def _glasses(image: np.ndarray, points: np.ndarray, colour: tuple[float, ...], d
     across = points[45] - points[36]
     span, angle = float(np.linalg.norm(across)), float(np.degrees(np.arctan2(across[1], across[0])))
     axes = round(span * 0.24 * FINE), round(span * 0.18 * FINE)
-    width = max(1, round(span / 30))
+    width = max(1, round(span / 45))
     centres = [(points[eye].mean(0) * FINE).round().astype(int) for eye in (slice(36, 42), slice(42, 48))]
     for x, y in centres:
         for thickness in (-1, width) if dark else (width,):
