@@ -34,13 +34,35 @@ def test_every_recipe_in_the_queue_exists(queue: ModuleType) -> None:
     assert [t.number for t in tasks] == sorted({t.number for t in tasks})
     known = set(recipes())
     for task in tasks:
-        words = shlex.split(task.command)
-        assert words[0] in ("mien", "for", "python") or (ROOT / words[0]).is_file(), task.command
-        if words[:2] == ["mien", "train"]:
-            assert words[2] in known, task.command
-        if words[:3] == ["mien", "bench", "run"]:
-            named = words[3 : next(i for i, w in enumerate(words) if w.startswith("--"))]
-            assert set(named) <= known, task.command
+        lexer = shlex.shlex(task.command, posix=True, punctuation_chars=";")
+        lexer.whitespace_split = True
+        words = list(lexer)
+        assert words[0] in ("mien", "for", "if", "python") or (ROOT / words[0]).is_file(), task.command
+        for i, word in enumerate(words):
+            if word == "mien" and words[i + 1] == "train":
+                assert words[i + 2] in known, task.command
+            if word == "mien" and words[i + 1 : i + 3] == ["bench", "run"]:
+                named = words[i + 3 : next(j for j in range(i, len(words)) if words[j].startswith("--"))]
+                assert named
+                assert set(named) <= known, task.command
+
+
+def test_rows_make_what_their_trainings_need(queue: ModuleType, tmp_path: Path) -> None:
+    tasks = {t.number: t.command for t in queue.read_queue((ROOT / "training" / "QUEUE.md").read_text())}
+    seeds = queue.Task(1, tasks[1].replace("mien train", "echo train"))
+    assert queue.run(seeds, tmp_path / "data", tmp_path, 20) == 0
+    started = (tmp_path / "queue-1.log").read_text().splitlines()
+    assert len(started) == 4
+    for seed in (2, 3):
+        assert (tmp_path / f"faceres-seed{seed}").readlink() == Path("faceres")
+        assert sum(line.endswith(f"--runs {tmp_path} --seed {seed}") for line in started) == 2
+    # PEDFE has clips without a face, for which `mien data apex` ends with 1
+    for outcome in ("true", "false"):
+        frames = queue.Task(8, tasks[8].replace("mien data", outcome).replace("mien bench", "echo bench"))
+        assert queue.run(frames, tmp_path / "data", tmp_path, 20) == 0
+    said = (tmp_path / "queue-8.log").read_text().splitlines()
+    assert [line.split()[0] for line in said] == ["bench", "clips", "bench"]
+    assert "mien data apex pedfe FOLDER/pedfe --out FOLDER/pedfe-apex" in tasks[8]
 
 
 def test_the_queue_runs_keeps_and_cuts_off(
