@@ -31,6 +31,7 @@ Markers = Annotated[
     Path | None, typer.Option(help="CSV with time_s,label: drawn on the timeline, joined to the events.")
 ]
 ClockOffset = Annotated[float, typer.Option(help="Added to the markers' times, seconds.")]
+Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")]
@@ -55,6 +56,7 @@ def analyze(
     event_min_seconds: MinSeconds = 0.5,
     markers: Markers = None,
     clock_offset: ClockOffset = 0,
+    elan: Elan = False,
     overlay: Overlay = False,
     anonymous: Anonymous = False,
     plot: Plot = False,
@@ -77,6 +79,8 @@ def analyze(
     run = Run(flow, out, form, timing=timing)
     run.markers = _markers(run, markers, clock_offset)
     stopped = _analyse(run, source, resume=resume, quiet=as_json, seconds=seconds, live=overlay, anonymous=anonymous)
+    if elan:
+        _elan(run)
     if not stopped:
         _pictures(run, overlay=overlay, anonymous=anonymous, plot=plot)
     _report(run, as_json=as_json, stopped=stopped)
@@ -170,6 +174,19 @@ def _live_overlays(run: Run, anonymous: bool) -> Any:
                 overlay.close()
 
     return Cameras()
+
+
+def _elan(run: Run) -> None:
+    """The events of each video as a file that a human coder can open."""
+    from mien.events.eaf import write_eaf
+    from mien.pipeline.writers import write_whole
+
+    stems = _stems(run.sources)
+    for source in run.sources:
+        if source.kind == "video" and source.name in run.state and run.state[source.name].frames:
+            mine = [event for event in run.events if event.source == source.name]
+            text = write_eaf(mine, Path(source.name), run.folder)
+            write_whole(run.folder / f"{stems[source.name]}.eaf", text)
 
 
 def _pictures(run: Run, *, overlay: bool, anonymous: bool, plot: bool) -> None:

@@ -75,6 +75,7 @@ class Event:
         onset_frame, apex_frame, offset_frame: the same as frame numbers.
         peak: smoothed score at the apex, in [0, 1].
         duration_s: offset minus onset, seconds.
+        person: name that the user gave the track; None where there is none.
     """
 
     source: str
@@ -88,10 +89,23 @@ class Event:
     offset_frame: int
     peak: float
     duration_s: float
+    person: str | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(Event))
-"""Columns of events.csv, in order."""
+COLUMNS = tuple(field.name for field in fields(Event) if field.name != "person")
+"""Columns of events.csv, in order; `person` follows `track` where people are named."""
+
+
+def lanes(events: Iterable[Event]) -> list[list[Event]]:
+    """Rows of events that do not overlap, as few as can be; events of one row stand in order of onset."""
+    rows: list[list[Event]] = []
+    for event in sorted(events, key=lambda e: (e.onset_s, -e.duration_s)):
+        free = next((row for row in rows if row[-1].offset_s < event.onset_s), None)
+        if free is None:
+            rows.append([event])
+        else:
+            free.append(event)
+    return rows
 
 
 def since(earlier_s: float, later_s: float) -> float:

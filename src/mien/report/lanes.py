@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mien.events import Event, Marker
+from mien.events.event import lanes as lanes
 from mien.labels import colour
 from mien.report import chart
 
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 EVENT_IN = 0.17  # height of one row of bars, inches
 MOST_NAMED = 24  # of more markers only the lines are drawn: names would hide each other
 LEAST_SHARE = 0.003  # of the axis: a bar narrower than this could not be seen
-
-
-def lanes(events: Sequence[Event]) -> list[list[Event]]:
-    """Rows of events that do not overlap, as few as can be; events of one row stand in order of onset."""
-    rows: list[list[Event]] = []
-    for event in sorted(events, key=lambda e: (e.onset_s, -e.duration_s)):
-        free = next((row for row in rows if row[-1].offset_s < event.onset_s), None)
-        if free is None:
-            rows.append([event])
-        else:
-            free.append(event)
-    return rows
 
 
 def draw_events(area: Axes, rows: Sequence[Sequence[Event]]) -> None:
