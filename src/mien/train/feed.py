@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.augment import mirrored
 from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.faces.angles import mirror_map
@@ -80,8 +81,7 @@ class Feed:
         goals = [self.targets[rows].to(self.device)]
         goals += [task.follow(known[rows], theta).to(self.device) for task, known in self.further.values()]
         if self.angles is not None:
-            mirrored = (torch.linalg.det(theta[:, :, :2]) < 0).long()
-            goals.append(self.angles[mirrored, rows].to(self.device))
+            goals.append(self.angles[mirrored(theta).long(), rows].to(self.device))
         x, goals = self.augment.mix(x, goals, generator)
         x = x.contiguous(memory_format=torch.channels_last)
         maps = goals.pop() if self.angles is not None else None
