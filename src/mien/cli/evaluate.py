@@ -29,6 +29,7 @@ def evaluate(
     explain: Annotated[
         int, typer.Option(min=0, max=40, help="Faces of each class to show with what the network looks at.")
     ] = 0,
+    pool: Annotated[str, typer.Option(help="Of clips: mean of the frames' scores, or peak.")] = "mean",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; for runs.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -37,9 +38,11 @@ def evaluate(
 
     if split not in ("train", "val", "test", "all"):
         raise typer.BadParameter(f"{split!r} is not train, val, test or all", param_hint="--split")
+    if pool not in ("mean", "peak"):
+        raise typer.BadParameter(f"{pool!r} is not mean or peak", param_hint="--pool")
     if explain and out is None:
         raise typer.BadParameter("name the folder that explain.png goes to with --out", param_hint="--explain")
-    subject = _subject(weights, device)
+    subject = _subject(weights, device, pool)
     name = dataset or subject.dataset
     faces = subject.faces(name, data, split)
     scores = subject.scores(faces)
@@ -62,7 +65,7 @@ def evaluate(
         )
 
 
-def _subject(weights: str, device: str) -> Subject:
+def _subject(weights: str, device: str, pool: str) -> Subject:
     if Path(weights).is_dir():
         from mien.errors import require
 
@@ -73,7 +76,7 @@ def _subject(weights: str, device: str) -> Subject:
         return FinishedRun(Path(weights), pick_device(device))
     from mien.explain.subject import WeightFile
 
-    return WeightFile(weights)
+    return WeightFile(weights, pool)
 
 
 def _draw(first: Evaluation, out: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from mien.datasets.faces import FaceSet
+from mien.errors import DataError
 from mien.explain.occlusion import occlusion
 from mien.pipeline.model import load
-from mien.train.evaluate import load_split
+from mien.train.evaluate import clip_scores, load_split
 
 
 class Subject(Protocol):
@@ -38,8 +39,15 @@ class Subject(Protocol):
         """Where a class [N] is seen in each face, [N, S, S] in [0, 1]."""
 
 
+def _clips(faces: FaceSet) -> bool:
+    return faces.pixels.ndim == 4 and faces.pixels.shape[3] != 3
+
+
 class WeightFile:
     """Packaged weights or an ONNX file; where it looks is found by covering parts of the face.
+
+    Args:
+        pool: how the scores of a clip's frames become one: their `mean`, or the `peak` of each class.
 
     Raises:
         UnknownName: no weights have that name.
@@ -49,15 +57,19 @@ class WeightFile:
     dataset = "ferplus"
     method = "occlusion sensitivity: how far the predicted class's score falls behind a grey patch"
 
-    def __init__(self, name: str) -> None:
-        self.model = load(name)
+    def __init__(self, name: str, pool: str = "mean") -> None:
+        self.model, self.pool = load(name), pool
         self.name, self.labels = self.model.spec.name, self.model.spec.labels
 
     def faces(self, dataset: str, data: Path, split: str) -> FaceSet:
         return load_split(dataset, data, split)
 
     def scores(self, faces: FaceSet) -> np.ndarray:
+        if _clips(faces):
+            return clip_scores(self.model, faces.pixels, self.pool)
         return self.model(list(faces.pixels))
 
     def maps(self, faces: FaceSet, classes: np.ndarray) -> np.ndarray:
+        if _clips(faces):
+            raise DataError("--explain shows stills; these are clips")
         return occlusion(lambda pixels: self.model(list(pixels)), faces.pixels, classes)

@@ -60,6 +60,30 @@ def _on(name: str, labels: tuple[str, ...], wanted: tuple[str, ...], truth: np.n
 
 
 def load_split(dataset: str, data: Path, split: str) -> FaceSet:
-    """One split of a data set, or all of it where `split` is `all`."""
+    """One split of a data set, or all of it where `split` is `all`; of clips cut to the face uint8 [N, T, S, S].
+
+    Raises:
+        DataError: it has no stills and no such clips, or nothing of that split.
+    """
     index = DATASETS.create(dataset, root=data)
-    return load_faces(index if split == "all" else index.part(split))
+    index = index if split == "all" else index.part(split)
+    if not len(index):
+        raise DataError(f"{dataset} has no {split} rows; where the authors publish no split, take --split all")
+    if not DATASETS.facts(dataset).get("cut"):
+        return load_faces(index)
+    media = index.media["frames"]
+    clips = np.stack([np.asarray(media[row]) for row in range(len(index))])
+    return FaceSet(clips, index.targets, index.majority, index.split, index.labels, index.group, index.extra)
+
+
+def clip_scores(model: Model, clips: np.ndarray, pool: str = "mean") -> np.ndarray:
+    """Scores [N, K] of clips uint8 [N, T, S, S] by a model of still faces.
+
+    Args:
+        pool: `mean` over the frames, or the `peak`: each class's highest score over the frames, made to sum to 1.
+    """
+    scores = model(clips.reshape(-1, *clips.shape[2:])).reshape(*clips.shape[:2], -1)
+    if pool == "mean":
+        return np.asarray(scores.mean(1))
+    best = scores.max(1)
+    return np.asarray(best / best.sum(1, keepdims=True))
