@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -336,3 +337,17 @@ def test_the_real_model_shows_what_its_recipes_say() -> None:
     assert (anger[[20, 21, 22, 23], 1] > 0.5).all()
     one = moved("contempt")
     assert np.linalg.norm(one[48]) > 3 * np.linalg.norm(one[54])
+
+
+def test_the_page_shows_the_recipes() -> None:
+    page = Path(__file__).parent.parent / "docs" / "synthetic.md"
+    if not page.is_file():
+        pytest.skip("docs are not beside an installed package")
+    lines = [line.split("|")[1:3] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    shown = {name.strip(): text for name, text in lines}
+    for label, parts in RECIPES.items():
+        for part in parts:
+            weight = r"(?! \()" if part.weight == 1 else rf" \({part.weight:g}\)"
+            assert re.search(rf"\b{part.unit}\b{weight}", shown[label]), (label, part)
+        units = re.findall(r"\d+", re.sub(r"\([\d.]+\)", "", shown[label]))
+        assert [int(unit) for unit in units] == [part.unit for part in parts]
