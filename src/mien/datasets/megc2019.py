@@ -123,8 +123,8 @@ def fake(root: Path, seed: int = 0) -> None:
             lines.append(f"{name} .png,{face}.jpg,{subject},{part},{label}")
             flow = random.integers(0, 255, (28, 28, 3), dtype=np.uint8)
             cv2.imwrite(str(root / FLOW / f"{name} .png"), flow)
-            grey = np.full((224, 224, 3), 60 * label + 40, np.uint8)
-            cv2.imwrite(str(root / FACE / f"{face}.jpg"), grey)
+            coarse = random.integers(0, 255, (7, 7, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / FACE / f"{face}.jpg"), coarse.repeat(32, 0).repeat(32, 1))
     (root / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
