@@ -6,8 +6,8 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from mien.events.event import COLUMNS as EVENT_COLUMNS
 from mien.events.event import Event, EventOptions, events_csv
 from mien.events.markers import COLUMNS as MARKER_COLUMNS
 from mien.events.markers import Marker, joined
+from mien.events.people import COLUMN as PERSON
+from mien.events.people import read_people
 from mien.events.second_pass import SecondPass, Survey, Timing, with_events
 from mien.faces.track import Tracker
 from mien.pipeline import writers
@@ -54,7 +56,13 @@ def stream(source: Names, **options: Any) -> Iterator[FrameResult]:
 
 
 def analyze(
-    source: Names, *, smooth: float = 0.0, baseline: bool = False, events: EventOptions | None = None, **options: Any
+    source: Names,
+    *,
+    smooth: float = 0.0,
+    baseline: bool = False,
+    events: EventOptions | None = None,
+    people: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Table:
     """Analyse and return one table of all faces; for videos also its `events`.
 
@@ -65,11 +73,14 @@ def analyze(
         smooth: add columns `smooth_<label>`, by a filter that reaches this far, seconds; 0 adds none.
         baseline: add columns `baseline_<label>`, corrected for how each person looks at rest.
         events: what counts as an event (`mien.events.EventOptions`).
+        people: a CSV with the columns `track,person`: adds the column `person`; events, smoothing and baseline are then
+            made for each person.
 
     Raises:
-        InputError: a source cannot be read.
+        InputError: a source, or the file of names, cannot be read, or one name stands for two people.
     """
-    timing = Timing(smooth, baseline, events or EventOptions())
+    named = None if people is None else read_people(os.fspath(people))
+    timing = Timing(smooth, baseline, events or EventOptions(), named)
     labels: tuple[str, ...] = ()
     rows: list[Row] = []
     for result in stream(source, **options):
@@ -77,16 +88,23 @@ def analyze(
         rows.extend(rows_of(result))
     if not labels:
         return Table(())
-    second = _second_pass(lambda: iter(rows), labels, timing)
+    survey = _surveyed(rows, labels, timing)
+    if named and (trouble := survey.trouble()):
+        raise InputError(f"{named.path}: {trouble}")
+    second = _second_pass(survey)
     rows = list(second.run(rows))
-    return Table((*columns(labels), *timing.columns(labels)), rows, second.events)
+    return Table(timing.names(labels), rows, second.events)
 
 
-def _second_pass(rows: Callable[[], Iterator[Row]], labels: Sequence[str], timing: Timing) -> SecondPass:
-    """Look at all rows once, and be ready to go through them again."""
+def _surveyed(rows: Iterable[Row], labels: Sequence[str], timing: Timing) -> Survey:
     survey = Survey(labels, timing)
-    survey.add(rows())
-    return SecondPass(labels, timing, survey.baselines(), survey.absences())
+    survey.add(rows)
+    return survey
+
+
+def _second_pass(survey: Survey) -> SecondPass:
+    """Ready to go through the rows again."""
+    return SecondPass(survey.labels, survey.timing, survey.baselines(), survey.absences())
 
 
 @dataclass
@@ -117,7 +135,8 @@ class Run:
         folder: for `faces.*` and `summary.json`.
         form: `csv`, `jsonl` or `parquet`.
         watch: called with each source and result, for progress and live overlays.
-        timing: events, smoothing and baseline, made from the rows on disk; a run may be resumed with another.
+        timing: events, smoothing, baseline and names, made from the rows on disk; a run may be resumed with another.
+            Names that cannot be used become a problem and are dropped.
         markers: of stimuli, joined to the events; None: no columns for them.
         events: of all videos, once the run has ended.
     """
@@ -247,6 +266,8 @@ class Run:
         second = self._follow()
         known = {s.name: self.state[s.name].facts() for s in self.sources if s.name in self.state}
         entries = summarise(read_rows(self._writer.working), model.spec.labels, known)
+        if self.timing.people:
+            self._add_people(entries)
         with_events(entries, model.spec.labels, second)
         summary = {
             "mien": __version__,
@@ -264,25 +285,58 @@ class Run:
     def _follow(self) -> SecondPass:
         """Events and added columns, from the rows on disk."""
         labels, path = self.flow.model.spec.labels, self._writer.working
-        second = _second_pass(lambda: read_rows(path), labels, self.timing)
+        survey = _surveyed(read_rows(path), labels, self.timing)
+        if (people := self.timing.people) and (trouble := survey.trouble()):
+            self.problems.append(Problem(str(people.path), trouble))
+            self.timing = replace(self.timing, people=None)
+            survey = _surveyed(read_rows(path), labels, self.timing)
+        elif people and (unused := survey.unused()):
+            self.problems.append(Problem(str(people.path), f"names {', '.join(unused)}, which nobody has there"))
+        second = _second_pass(survey)
         rows = second.run(read_rows(path))
-        if more := self.timing.columns(labels):
-            self._writer.replace(rows, (*columns(labels), *more))
+        names = self.timing.names(labels)
+        if names != columns(labels):
+            self._writer.replace(rows, names)
         else:
             deque(rows, maxlen=0)
         self.events = second.events
         self._write_events()
         return second
 
+    def _add_people(self, entries: list[dict[str, Any]]) -> None:
+        """Summaries of the named people, as those of the tracks."""
+        path, labels = self._writer.working, self.flow.model.spec.labels
+        tracks: dict[tuple[str, str], set[int]] = {}
+
+        def renamed() -> Iterator[Row]:
+            for row in read_rows(path):
+                if name := row.get(PERSON):
+                    tracks.setdefault((row["source"], name), set()).add(row["track"])
+                yield {**row, "track": name}
+
+        found = summarise(renamed(), labels, {entry["source"]: {} for entry in entries})
+        for entry, named in zip(entries, found, strict=True):
+            entry["people"] = [
+                {PERSON: person["track"], "tracks": sorted(tracks[entry["source"], person["track"]]), **person}
+                for person in named["tracks"]
+            ]
+            for person in entry["people"]:
+                del person["track"]
+
     def _write_events(self) -> None:
         path = self.folder / EVENTS
         if all(source.kind == "picture" for source in self.sources):
             path.unlink(missing_ok=True)
-        elif self.markers is None:
-            writers.write_whole(path, events_csv([asdict(event) for event in self.events]))
+            return
+        names = EVENT_COLUMNS
+        if self.timing.people:
+            place = names.index("track") + 1
+            names = (*names[:place], PERSON, *names[place:])
+        if self.markers is None:
+            rows = [asdict(event) for event in self.events]
         else:
-            names = (*EVENT_COLUMNS, *MARKER_COLUMNS)
-            writers.write_whole(path, events_csv(joined(self.events, self.markers), names))
+            names, rows = (*names, *MARKER_COLUMNS), joined(self.events, self.markers)
+        writers.write_whole(path, events_csv(rows, names))
 
 
 def _batches(results: Iterator[FrameResult], size: int) -> Iterator[list[FrameResult]]:

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from mien.analysis import Run
-    from mien.events import Marker
+    from mien.events import Marker, People
     from mien.pipeline.sources import Source
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if absent.")]
@@ -31,6 +31,10 @@ Markers = Annotated[
     Path | None, typer.Option(help="CSV with time_s,label: drawn on the timeline, joined to the events.")
 ]
 ClockOffset = Annotated[float, typer.Option(help="Added to the markers' times, seconds.")]
+Names = Annotated[
+    Path | None, typer.Option(help="CSV with track,person (and source): names tracks, joins those of one name.")
+]
+Sheet = Annotated[bool, typer.Option("--sheet", help="Draw a face of each track with its number, to see who is who.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
@@ -56,6 +60,8 @@ def analyze(
     event_min_seconds: MinSeconds = 0.5,
     markers: Markers = None,
     clock_offset: ClockOffset = 0,
+    people: Names = None,
+    sheet: Sheet = False,
     elan: Elan = False,
     overlay: Overlay = False,
     anonymous: Anonymous = False,
@@ -68,20 +74,25 @@ def analyze(
     Each row of faces.csv is one face in one frame, each row of events.csv (videos only) one expression from its onset
     to its offset (docs/data-dictionary.md explains every column).
     """
+    from dataclasses import replace
+
     from mien.analysis import Run
     from mien.events import EventOptions
     from mien.events.second_pass import Timing
     from mien.pipeline.flow import Flow, Options
 
-    _check(form, overlay=overlay, anonymous=anonymous, markers=markers, clock_offset=clock_offset)
+    _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
     flow = Flow(Options(model, detector, every, min_face, batch, threads))
     run = Run(flow, out, form, timing=timing)
+    run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)
     stopped = _analyse(run, source, resume=resume, quiet=as_json, seconds=seconds, live=overlay, anonymous=anonymous)
     if elan:
         _elan(run)
     if not stopped:
+        if sheet:
+            _sheets(run)
         _pictures(run, overlay=overlay, anonymous=anonymous, plot=plot)
     _report(run, as_json=as_json, stopped=stopped)
     if stopped:
@@ -90,7 +101,9 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _check(form: str, *, overlay: bool, anonymous: bool, markers: Path | None, clock_offset: float) -> None:
+def _check(
+    form: str, *, overlay: bool, anonymous: bool, sheet: bool, markers: Path | None, clock_offset: float
+) -> None:
     """Refuse options that do not go together."""
     from mien.errors import require
     from mien.pipeline.writers import FORMATS
@@ -99,10 +112,27 @@ def _check(form: str, *, overlay: bool, anonymous: bool, markers: Path | None, c
         raise typer.BadParameter(f"{form!r} is not one of {', '.join(FORMATS)}", param_hint="--format")
     if anonymous and not overlay:
         raise typer.BadParameter("hides faces in annotated copies: give --overlay too", param_hint="--anonymous")
+    if anonymous and sheet:
+        raise typer.BadParameter("shows the faces that --anonymous hides: leave one of them out", param_hint="--sheet")
     if clock_offset and markers is None:
         raise typer.BadParameter("shifts the markers: give --markers too", param_hint="--clock-offset")
     if form == "parquet":
         require("pyarrow", "table")
+
+
+def _people(run: Run, path: Path | None) -> People | None:
+    """The names of tracks; bad ones are a problem of the run, which goes on without them."""
+    from mien.errors import InputError
+    from mien.events import read_people
+    from mien.pipeline.sources import Problem
+
+    if path is None:
+        return None
+    try:
+        return read_people(path)
+    except InputError as error:
+        run.problems.append(Problem(str(path), str(error).removeprefix(str(path)).lstrip(":, ")))
+        return None
 
 
 def _markers(run: Run, path: Path | None, offset_s: float) -> list[Marker] | None:
@@ -174,6 +204,17 @@ def _live_overlays(run: Run, anonymous: bool) -> Any:
                 overlay.close()
 
     return Cameras()
+
+
+def _sheets(run: Run) -> None:
+    """A face of each track of each video."""
+    from mien.report.tracks import track_sheet
+
+    stems = _stems(run.sources)
+    for source in run.sources:
+        if source.kind == "video" and source.name in run.state and run.state[source.name].frames:
+            path = run.folder / f"{stems[source.name]}.tracks.png"
+            track_sheet(source, run.rows(source), path, threads=run.flow.options.threads)
 
 
 def _elan(run: Run) -> None:

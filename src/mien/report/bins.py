@@ -18,11 +18,12 @@ class Series:
     """What one person showed.
 
     Attributes:
-        track: track id; -1 for faces that are not tracked.
+        track: track id, of the first frame; -1 for faces that are not tracked.
         rows: number of frames with this face.
         time_s: float64 [T], mean time of each bin, rising.
         scores: float64 [T, K], mean scores in [0, 1].
         unsure: bool [T], most of the bin's frames are unsure.
+        person: name that the user gave; None where there is none.
     """
 
     track: int
@@ -30,6 +31,7 @@ class Series:
     time_s: np.ndarray
     scores: np.ndarray
     unsure: np.ndarray
+    person: str | None = None
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Bins:
     most: int = 1200
     width_s: float = _FINEST_S
     people: int = 0
-    _tracks: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    _tracks: dict[int | str, dict[int, np.ndarray]] = field(default_factory=dict)
+    _first: dict[str, int] = field(default_factory=dict)  # first track of each named person
     _times: set[int] = field(default_factory=set)
     _first_s: float = 0.0
 
@@ -61,7 +64,10 @@ class Bins:
             time_s = float(row["time_s"])
             if not self._times:
                 self._first_s = time_s
-            track = -1 if row.get("track") is None else int(row["track"])
+            track: int | str = -1 if row.get("track") is None else int(row["track"])
+            if row.get("person"):
+                self._first.setdefault(row["person"], int(track))
+                track = row["person"]
             if track not in self._tracks:
                 self.people += 1
                 self._prune(int((time_s - self._first_s) / self.width_s))
@@ -97,19 +103,21 @@ class Bins:
         kept += [track for track in order[_MANY // 2 :] if max(self._tracks[track]) >= now - 2][: _MANY // 4]
         self._tracks = {track: self._tracks[track] for track in kept}
 
-    def _seen(self, track: int) -> float:
+    def _seen(self, track: int | str) -> float:
         return sum(float(values[0]) for values in self._tracks[track].values())
 
     def series(self, count: int) -> list[Series]:
         """The `count` people seen most, the most seen first."""
-        order = sorted(self._tracks, key=lambda track: (-self._seen(track), track))[:count]
+        order = sorted(self._tracks, key=lambda track: (-self._seen(track), str(track)))[:count]
         return [self._one(track) for track in order]
 
-    def _one(self, track: int) -> Series:
+    def _one(self, track: int | str) -> Series:
         bins = self._tracks[track]
         sums = np.stack([bins[i] for i in sorted(bins)])
         means = sums / sums[:, :1]
-        return Series(track, int(sums[:, 0].sum()), means[:, 1], means[:, 3:], means[:, 2] > 0.5)
+        number = self._first[track] if isinstance(track, str) else track
+        name = track if isinstance(track, str) else None
+        return Series(number, int(sums[:, 0].sum()), means[:, 1], means[:, 3:], means[:, 2] > 0.5, name)
 
     def gap_s(self) -> float:
         """Time between two points of a person from which on the person counts as absent in between."""

@@ -73,7 +73,7 @@ def timeline(
     last = max([duration_s or 0.0, *(float(s.time_s[-1]) for s in people)])
     scale = _Scale(first, last if last > first else first + 1.0, bins.gap_s(), unsure_below)
     panel = 2.4 if len(people) < 2 else 1.25
-    rows_of_bars = [lanes([e for e in events if e.track == s.track]) for s in people]
+    rows_of_bars = [lanes([e for e in events if _is_of(e, s)]) for s in people]
     heights = [panel + STRIP + APART + EVENT_IN * len(bars) for bars in rows_of_bars] or [panel + STRIP + APART]
     note = _note(bins, len(people), unsure_below, bool(people) and bool(events))
     made = chart.figure(TOP + sum(heights) + (BOTTOM if note else 0.1))
@@ -86,6 +86,10 @@ def timeline(
         chart.write(made, chart.WIDTH_IN / 2, TOP + panel / 2, "no face was found", 10, chart.SOFT, ha="center")
     chart.write(made, LEFT, made.get_figheight() - 0.14, note, 7, chart.SOFT)
     chart.save(made, out_path)
+
+
+def _is_of(event: Event, series: Series) -> bool:
+    return event.person == series.person if series.person else event.track == series.track
 
 
 def _note(bins: Bins, shown: int, unsure_below: float | None, events: bool) -> str:
@@ -114,7 +118,7 @@ def _panel(
     named: bool,
 ) -> None:
     """One person: heading, lines, strip, events."""
-    name = "faces" if series.track < 0 else f"#{series.track}"
+    name = series.person or ("faces" if series.track < 0 else f"#{series.track}")
     end = chart.write(made, LEFT, top - 0.05, name, 9, weight="bold")
     longest = scale.last_s - min(0.0, scale.first_s)
     times = [chart.clock(round(t, 1), longest) for t in (float(series.time_s[0]), float(series.time_s[-1]))]
