@@ -216,6 +216,26 @@ def training(
     _table(["recipe", "network", "batch", "faces/s", "plain loop, faces/s", "ratio"], cells)
 
 
+@app.command("lengths")
+def lengths(
+    frames: Annotated[list[int], typer.Option(min=2, help="Frames of a clip; repeat for several.")] = [8, 16, 32, 64],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of three timed runs each.")] = 20,
+) -> None:
+    """What networks over clips cost as clips grow: milliseconds a clip, one core."""
+    from mien.errors import require
+
+    require("torch", "train")
+    from mien.bench.lengths import length_costs
+
+    _head("Clips of more and more frames, one thread, milliseconds a clip")
+    rows = []
+    for name, timings in length_costs(frames, rounds).items():
+        ratio = timings[-1].median / timings[0].median
+        cells = [f"{timing.median:.3g}" for timing in timings] + [""] * (len(frames) - len(timings))
+        rows.append([name, *cells, f"{ratio:.1f} ({timings[-1].batch} to {timings[0].batch})"])
+    _table(["network", *(f"{t} frames" for t in frames), "ratio"], rows)
+
+
 @app.command("costs")
 def costs(
     networks: Annotated[

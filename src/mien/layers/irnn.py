@@ -16,7 +16,7 @@ class IRNN(nn.RNN):
     explode over long clips.
 
     Paper: Le, Jaitly, Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
-    Differs: U starts by Glorot's rule (deviation 0.001 there); b is kept as two vectors that add up.
+    Differs: b is kept as two vectors that add up.
 
     Args:
         inputs: D of the steps [N, T, D].
@@ -30,7 +30,8 @@ class IRNN(nn.RNN):
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
             elif name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(parameter)
+                # larger ones make running sums on which an attention's softmax gets stuck
+                nn.init.normal_(parameter, std=0.001)
             else:
                 with torch.no_grad():
                     parameter.copy_(gain * torch.eye(hidden))
