@@ -27,6 +27,8 @@ def recipe_key(recipe: Recipe) -> str:
     """
     usual = asdict(Recipe("", ""))
     content = {k: v for k, v in asdict(recipe).items() if k not in ("name", "paper") and v != usual[k]}
+    if "clips" in content:
+        content["clips"] = {k: v for k, v in content["clips"].items() if v != usual["clips"][k]}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

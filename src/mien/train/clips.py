@@ -59,7 +59,8 @@ def read_clips(recipe: Recipe, index: Index, cache: Path | None = None) -> FaceS
     if recipe.clips.embed:
         from mien.train.embed import embed_clips
 
-        both = [embed_clips(clips, recipe.clips.embed, cache) for clips in (every, every[:, :, :, ::-1])]
+        given = recipe.clips.embed, cache, recipe.clips.reads
+        both = [embed_clips(clips, *given) for clips in (every, every[:, :, :, ::-1])]
         shown, every = both[0][rows, chosen], np.stack(both, 1)
     extra = {**index.extra, "every": every, "last": last}
     return FaceSet(shown, index.targets, index.majority, index.split, index.labels, index.group, extra)

@@ -16,6 +16,15 @@ from mien.pipeline.session import open_session
 BATCH = 256
 
 
+LEAST = 1e-4
+"""Scores below this count as this, so that their logarithm says no more than they do."""
+
+
+def log_scores(scores: np.ndarray) -> np.ndarray:
+    """Logarithms of scores, float32, not below that of `LEAST`."""
+    return np.asarray(np.log(np.maximum(scores, LEAST)), np.float32)
+
+
 def last_linear(graph: onnx.GraphProto) -> onnx.NodeProto:
     """The last linear layer before the output.
 
@@ -65,17 +74,22 @@ class Embedder:
         return np.concatenate(parts)
 
 
-def embed_clips(clips: np.ndarray, weights: str, cache: Path | None = None) -> np.ndarray:
-    """Embeddings float32 [N, T, D] of clips uint8 [N, T, S, S]; kept in the folder `cache` for other runs that ask."""
+def embed_clips(clips: np.ndarray, weights: str, cache: Path | None = None, reads: str = "embeddings") -> np.ndarray:
+    """What weights say of each frame of clips uint8 [N, T, S, S]; kept in the folder `cache` for other runs that ask.
+
+    Args:
+        reads: `embeddings` float32 [N, T, D], or `scores`: their logarithms float32 [N, T, K] (`log_scores`).
+    """
     kept = None
     if cache is not None:
         asked = hashlib.sha256(load(weights).sha256.encode())
         asked.update(str(clips.shape).encode())
         asked.update(np.ascontiguousarray(clips).tobytes())
-        kept = Path(cache) / f"embeddings-{Path(weights).stem}-{asked.hexdigest()[:16]}.npy"
+        kept = Path(cache) / f"{reads}-{Path(weights).stem}-{asked.hexdigest()[:16]}.npy"
         if kept.is_file():
             return np.asarray(np.load(kept))
-    found = Embedder(weights)(clips.reshape(-1, *clips.shape[2:]))
+    frames = clips.reshape(-1, *clips.shape[2:])
+    found = Embedder(weights)(frames) if reads == "embeddings" else log_scores(load(weights)(frames))
     found = found.reshape(*clips.shape[:2], found.shape[1])
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -137,14 +137,17 @@ class Clips:
         frames: T, spread evenly over each clip; in training each is drawn from around its place.
         order: `time`, or `shuffled`: the control that tells whether the order of the frames says anything.
         until: take frames up to the `end` of the clip or up to its `peak`.
-        embed: weights (in the package, or a path to an .onnx file) whose embedding of each frame the network reads in
-            place of its pixels; empty gives it the pixels.
+        embed: weights (in the package, or a path to an .onnx file) that read each frame before, so that the network
+            sees what they say in place of the pixels; empty gives it the pixels.
+        reads: what they say: `embeddings`, or `scores`, as their logarithms. A network over scores can be exported for
+            `mien analyze --sequence`, for scores are what every table of faces holds.
     """
 
     frames: int = 16
     order: str = "time"
     until: str = "end"
     embed: str = ""
+    reads: str = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,7 @@ class Recipe:
 
 
 RULES = ("mean", "majority", "weights", "features")
-CLIP_CHOICES = {"order": ("time", "shuffled"), "until": ("end", "peak")}
+CLIP_CHOICES = {"order": ("time", "shuffled"), "until": ("end", "peak"), "reads": ("embeddings", "scores")}
 CHOICES = {
     "protocol": ("official", "kfold", "loso"),
     "labels": ("votes", "majority"),
