@@ -1,12 +1,14 @@
 """Does `mien analyze` find expressions in time? Measured on SYNTHETIC clips, whose truth is known to the frame.
 
 A found event matches a true one where they overlap by at least half (intersection over union of [onset, offset]), or
-where the found apex lies within the true [onset, offset]; each matches one other at most, the best overlaps first.
+where the found apex lies within the true [onset, offset] and the found event lasts at most twice as long as the true
+one, so that one that goes on through the whole clip finds nothing. Each matches one other at most, the best overlaps
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,13 @@ from mien.events.find import find_events
 from mien.events.second_pass import SecondPass, Survey, Timing, scores_of
 from mien.table import Row, rows_of
 
-LEAST_OVERLAP = 0.5
-ACTIVITY = "expression"
-"""The one label of the signal 1 - p(neutral)."""
+LEAST_OVERLAP, LONGEST = 0.5, 2.0
+RULES = ("labels", "any label", "activity", "change")
+"""What must agree: events of events.csv with the same label, or with any; events of a signal without labels, which is
+`activity`, 1 - p(neutral), or `change`, how far the scores are from their median over the track (half the sum of the
+absolute differences, in [0, 1]), which works whatever the net takes the face at rest for."""
+MOVED = "expression"
+TIMES = ("onset", "apex", "offset")
 
 _MACRO = Settings(people=7, clips=1, seed=1)
 _MICRO = Settings(people=7, clips=1, seed=1, fps=100, micro=True)
@@ -80,7 +86,8 @@ def match(found: Sequence[Span], true: Sequence[Span], *, labels: bool = True) -
     for f, one in enumerate(found):
         for t, other in enumerate(true):
             share = overlap(one, other)
-            near = share >= LEAST_OVERLAP or other.onset_s <= one.apex_s <= other.offset_s
+            brief = one.offset_s - one.onset_s <= LONGEST * (other.offset_s - other.onset_s)
+            near = share >= LEAST_OVERLAP or (brief and other.onset_s <= one.apex_s <= other.offset_s)
             if near and (not labels or one.label == other.label):
                 pairs.append((-share, f, t))
     chosen: list[tuple[int, int]] = []
@@ -121,8 +128,8 @@ class Tally:
         both = self.found + self.true
         facts["f1"] = round(2 * self.hits / both, 4) if both else None
         sizes = np.abs(np.array(self.errors)) if self.errors else None
-        for k, name in enumerate(("onset_ms", "apex_ms", "offset_ms")):
-            facts[name] = None if sizes is None else np.percentile(sizes[:, k], (50, 90)).round(1).tolist()
+        for k, name in enumerate(TIMES):
+            facts[f"{name}_ms"] = None if sizes is None else np.percentile(sizes[:, k], (50, 90)).round(1).tolist()
         return {**facts, "errors_ms": self.errors}
 
 
@@ -142,27 +149,36 @@ def ways(micro: bool) -> list[Way]:
 
 
 def spans_of(rows: list[Row], labels: Sequence[str], timing: Timing) -> dict[str, list[Span]]:
-    """Events of one clip: `label` those of events.csv, `activity` those of the signal 1 - p(neutral).
+    """Events of one clip: `label` those of events.csv, `activity` and `change` those of the two signals (`RULES`).
 
-    The activity of each track is looked for with the same options and, with `baseline`, after the same correction.
+    The signals of each track are looked through with the same options and, with `baseline`, after the same correction.
     """
     survey = Survey(labels, timing)
     survey.add(rows)
     second = SecondPass(labels, timing, survey.baselines(), survey.absences())
     for _ in second.run(rows):
         pass
-    active: list[Span] = []
+    found: dict[str, list[Span]] = {"label": [Span.of(event) for event in second.events], "activity": [], "change": []}
     for track in sorted({row["track"] for row in rows if row["track"] is not None}):
         mine = [row for row in rows if row["track"] == track]
         scores = np.stack([scores_of(row, labels) for row in mine])
         rest = second.baselines.get((mine[0]["source"], track))
         if rest is not None and rest.shift is not None:
             scores = correct(scores, rest.shift)
-        calm = scores[:, list(labels).index(NEUTRAL)]
         times = np.array([row["time_s"] for row in mine])
-        found = find_events(times, np.stack([1 - calm, calm], 1), (ACTIVITY, NEUTRAL), timing.options)
-        active += [Span.of(event) for event in found]
-    return {"label": [Span.of(event) for event in second.events], "activity": active}
+        apart = np.abs(scores - np.median(scores, 0)).sum(1).clip(0, 2) / 2
+        for name, signal in (("activity", 1 - scores[:, list(labels).index(NEUTRAL)]), ("change", apart)):
+            events = find_events(times, np.stack([signal, 1 - signal], 1), (MOVED, NEUTRAL), timing.options)
+            found[name] += [Span.of(event) for event in events]
+    return found
+
+
+def readings(rows: list[Row], truth: Mapping[str, str]) -> tuple[str, float]:
+    """What the net said at the true apex ("" without a face), and the share of the frames at rest taken for neutral."""
+    first, apex, last = (int(truth[name]) for name in ("onset_frame", "apex_frame", "offset_frame"))
+    said = next((row["label"] for row in rows if row["frame"] == apex), "")
+    rest = [row["label"] == NEUTRAL for row in rows if not first < row["frame"] < last]
+    return said, sum(rest) / max(1, len(rest))
 
 
 def read_clip(path: Path, options: Mapping[str, Any]) -> tuple[list[Row], tuple[str, ...]]:
@@ -183,7 +199,7 @@ def measure(folder: Path, **options: Any) -> list[dict[str, Any]]:
         options: of `mien.pipeline.flow.Options`.
 
     Returns:
-        A row for each way (`ways`) and rule: `labels` (the same label), `any label` and `activity`.
+        A row for each way (`ways`) and rule (`RULES`).
 
     Raises:
         DataError: no such folder.
@@ -193,17 +209,22 @@ def measure(folder: Path, **options: Any) -> list[dict[str, Any]]:
     micro = any(float(row["offset_s"]) - float(row["onset_s"]) < EventOptions().min_s for row in truth)
     results = []
     for way in ways(micro):
-        tallies = {"labels": Tally(), "any label": Tally(), "activity": Tally()}
+        tallies = {rule: Tally() for rule in RULES}
         for (rows, labels), row in clips:
-            true = [Span(row["label"], *(float(row[name]) for name in ("onset_s", "apex_s", "offset_s")))]
-            found = spans_of(rows, labels, way.timing) if rows else {"label": [], "activity": []}
-            tallies["labels"].add(found["label"], true)
-            tallies["any label"].add(found["label"], true, labels=False)
-            tallies["activity"].add(found["activity"], true, labels=False)
+            true = [Span(row["label"], *(float(row[f"{name}_s"]) for name in TIMES))]
+            found = spans_of(rows, labels, way.timing) if rows else {}
+            for rule, tally in tallies.items():
+                tally.add(found.get(rule, found.get("label", [])), true, labels=rule == "labels")
         results += [{"way": way.name, "rule": rule, **tally.facts()} for rule, tally in tallies.items()]
-    seen = sum(len({row["frame"] for row in rows}) for (rows, _), _ in clips)
-    shares = {"clips": len(truth), "frames": sum(int(row["frames"]) for row in truth), "seen": seen}
-    return [{**shares, **result} for result in results]
+    said = [readings(rows, row) for (rows, _), row in clips]
+    facts = {
+        "clips": len(truth),
+        "frames": sum(int(row["frames"]) for row in truth),
+        "seen": sum(len({row["frame"] for row in rows}) for (rows, _), _ in clips),
+        "at_apex": [[row["label"], name] for (name, _), row in zip(said, truth, strict=True)],
+        "rest_neutral": round(float(np.mean([share for _, share in said])), 4),
+    }
+    return [{**facts, **result} for result in results]
 
 
 def run(folder: Path, ict: Path | None, say: Callable[[str], None], **options: Any) -> list[dict[str, Any]]:
@@ -233,30 +254,30 @@ def run(folder: Path, ict: Path | None, say: Callable[[str], None], **options: A
     return results
 
 
-def cells(results: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """Rows of the Markdown table."""
-    rows = []
+Cells = list[list[str]]
+
+
+def tables(results: Sequence[Mapping[str, Any]]) -> list[Cells]:
+    """Markdown tables, the heads first: how the net reads the renders, what was found, how far off in time."""
+    read = [["condition", "clips", "frames", "face found", "right at the apex", "rest seen as neutral"]]
+    for condition in dict.fromkeys(r["condition"] for r in results):
+        r = next(r for r in results if r["condition"] == condition)
+        right = sum(true == said for true, said in r["at_apex"])
+        counts = [str(r["clips"]), f"{r['frames']:,}", f"{r['seen'] / r['frames']:.3f}"]
+        read.append([condition, *counts, f"{right} of {r['clips']}", f"{r['rest_neutral']:.2f}"])
+    groups: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for r in results:
-        counts = [f"{r['hits']} of {r['true']}", str(r["found"])]
-        shares = ["" if r[name] is None else f"{r[name]:.2f}" for name in ("precision", "recall", "f1")]
-        errors = [
-            "" if r[name] is None else f"{r[name][0]:.0f} / {r[name][1]:.0f}"
-            for name in ("onset_ms", "apex_ms", "offset_ms")
-        ]
-        rows.append([r["condition"], r["way"], r["rule"], *counts, *shares, *errors])
-    return rows
+        groups.setdefault((r["condition"], r["way"]), {})[r["rule"]] = r
+    counted = [["condition", "way", *(f"{rule}: hits of true, found, F1" for rule in RULES)]]
+    timed = [["condition", "way", "rule", "hits", "onset, ms", "apex, ms", "offset, ms"]]
+    for names, rules in groups.items():
+        counted.append([*names, *(_counts(rules[rule]) for rule in RULES)])
+        for rule in ("labels", "change"):
+            if rules[rule]["hits"]:
+                spread = [f"{m:.0f} / {p:.0f}" for m, p in (rules[rule][f"{part}_ms"] for part in TIMES)]
+                timed.append([*names, rule, str(rules[rule]["hits"]), *spread])
+    return [read, counted, timed]
 
 
-HEADS = [
-    "condition",
-    "way",
-    "rule",
-    "hits",
-    "found",
-    "precision",
-    "recall",
-    "F1",
-    "onset, ms",
-    "apex, ms",
-    "offset, ms",
-]
+def _counts(r: Mapping[str, Any]) -> str:
+    return f"{r['hits']} of {r['true']}, {r['found']}, {r['f1']:.2f}"

@@ -66,7 +66,7 @@ def events(
     results: Annotated[Path | None, typer.Option("--results", help="JSON file for all figures and errors.")] = None,
 ) -> None:
     """Precision, recall and errors in time of events found in SYNTHETIC clips whose truth is known."""
-    from mien.bench.events import HEADS, cells, run
+    from mien.bench.events import run, tables
     from mien.cli.bench import _head, _table
 
     def say(text: str) -> None:
@@ -78,4 +78,5 @@ def events(
         lines = ",\n".join(json.dumps({"weights": weights, "detector": detector, **row}) for row in rows)
         results.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     _head("Events in synthetic clips")
-    _table(HEADS, cells(rows))
+    for heads, *cells in tables(rows):
+        _table(heads, cells)
