@@ -42,7 +42,7 @@ class Spec:
 
     Attributes:
         name: of the weights.
-        task: `expression` or `landmarks`.
+        task: `expression`, `landmarks` or `sequence`.
         labels: names of the outputs, in order (empty for landmarks).
         size: side of the input, pixels.
         colour: `gray` (one channel, BT.601) or `rgb`.
@@ -58,6 +58,9 @@ class Spec:
         licence: of the weights.
         command: that made them.
         figures: measured accuracy, by name.
+        frames: of a sequence, how many frames it is read at; 0 for single faces.
+        reads: of a sequence, the labels of the frames' scores, in order.
+        weights: of a sequence, the weights that gave the frames' scores in training.
     """
 
     name: str
@@ -78,6 +81,9 @@ class Spec:
     licence: str = ""
     command: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+    frames: int = 0
+    reads: tuple[str, ...] = ()
+    weights: str = ""
 
     def __post_init__(self) -> None:
         channels = {"gray": 1, "rgb": 3}.get(self.colour)

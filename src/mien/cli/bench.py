@@ -225,14 +225,18 @@ def lengths(
     from mien.errors import require
 
     require("torch", "train")
-    from mien.bench.lengths import length_costs
+    from mien.bench.speed import interleaved
+    from mien.train.lengths import embedded_calls, one_thread, pixel_calls
 
+    one_thread()
     _head("Clips of more and more frames, one thread, milliseconds a clip")
+    timed = interleaved(embedded_calls(frames), rounds) + interleaved(pixel_calls(frames), max(1, rounds // 10))
     rows = []
-    for name, timings in length_costs(frames, rounds).items():
-        ratio = timings[-1].median / timings[0].median
-        cells = [f"{timing.median:.3g}" for timing in timings] + [""] * (len(frames) - len(timings))
-        rows.append([name, *cells, f"{ratio:.1f} ({timings[-1].batch} to {timings[0].batch})"])
+    for name in dict.fromkeys(timing.name for timing in timed):
+        # `interleaved` gives the time of one of so many
+        found = {timing.batch: timing.batch * timing.median for timing in timed if timing.name == name}
+        cells = [f"{found[t]:.3g}" if t in found else "" for t in frames]
+        rows.append([name, *cells, f"{found[max(found)] / found[min(found)]:.1f} ({max(found)} to {min(found)})"])
     _table(["network", *(f"{t} frames" for t in frames), "ratio"], rows)
 
 

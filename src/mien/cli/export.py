@@ -33,7 +33,17 @@ def export(
     require("torch", "train")
     require("onnx", "train")
     from mien.export.onnx import export_run
+    from mien.export.sequence import export_sequence, reads_clips
 
+    if reads_clips(run[-1]):
+        refused = {"--int8": int8, "--mirror": mirror, "--prior": prior is not None, "several runs": len(run) > 1}
+        if any(refused.values()):
+            asked = ", ".join(word for word, given in refused.items() if given)
+            raise typer.BadParameter(f"{asked}: not for networks over clips", param_hint="RUN")
+        facts = export_sequence(run[-1], data, out, name=name or run[-1].name, half=half, command=command)
+        for key, value in facts.items():
+            typer.echo(f"{key}: {value}")
+        return
     facts = export_run(
         run,
         data,

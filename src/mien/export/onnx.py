@@ -195,7 +195,7 @@ def export_run(
         architecture=state["model"] + (", mean with the mirrored face" if mirror else ""),
         parameters=sum(p.numel() for p in network.parameters()),
         trained_on=(*trained_on(recipe), *([start] if start else [])),
-        licence=_licence(recipe),
+        licence=licence(recipe),
         command=command,
         figures={key: value for key, value in facts.items() if key.startswith("val_")},
     )
@@ -211,7 +211,8 @@ def trained_on(recipe: Recipe) -> tuple[str, ...]:
     return ("FER2013 pictures", "FER+ votes") if recipe.dataset == "ferplus" else (recipe.dataset,)
 
 
-def _licence(recipe: Recipe) -> str:
+def licence(recipe: Recipe) -> str:
+    """The licence of weights trained by a recipe, as a Spec names it."""
     if recipe.dataset == "ferplus":
         return "Apache-2.0 (weights); the training pictures' licence is unclear, see the card"
     return f"that of the training data: {DATASETS.facts(recipe.dataset).get('licence', 'unknown')}"

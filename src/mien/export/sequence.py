@@ -1,0 +1,128 @@
+"""A run over the scores of clips becomes an ONNX file with its Spec, for `mien analyze --sequence`."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mien.errors import WeightsError
+from mien.export.onnx import find_fold, label, licence, replace_whole, store_as_half
+from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
+from mien.metrics.calibration import log_softmax
+from mien.models import MODELS
+from mien.pipeline.model import load
+from mien.pipeline.session import open_session
+from mien.spec import Spec
+from mien.train.checkpoint import average_runs
+from mien.train.embed import LEAST
+from mien.train.recipe import read_record
+from mien.train.views import predict
+
+
+class SequenceScorer(nn.Module):
+    """Scores of frames [N, T, R] to scores of the stretch [N, K]: softmax(network(log scores) / temperature)."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return torch.softmax(self.network(scores.clamp_min(LEAST).log()).logits / self.temperature, 1)
+
+
+def reads_clips(run: Path) -> bool:
+    """Whether a run's network reads clips, of which only those over scores can be exported."""
+    recipe, _ = read_record(run)
+    return MODELS.facts(recipe.model).get("modality") == "frames"
+
+
+def export_sequence(
+    run: Path, data: Path, out: Path, *, name: str, half: bool = True, command: str = ""
+) -> dict[str, Any]:
+    """Write the network of a finished run over scores, calibrated on its validation rows where it has some.
+
+    Args:
+        run: folder of the run, of one fold where there are several.
+        data: folder of its data set.
+        half: store weights in 16 bits.
+        command: how the run was trained, for the Spec.
+
+    Returns:
+        The validation figures and what was chosen.
+
+    Raises:
+        WeightsError: the run reads something else than scores, or the written file disagrees with the network.
+    """
+    network, state = average_runs([run])
+    recipe, clips, fold = find_fold(run, data)
+    if not recipe.clips.embed or recipe.clips.reads != "scores":
+        raise WeightsError(
+            f'{run} reads no scores; only runs with [clips] embed = "mien-s", reads = "scores" are exported'
+        )
+    still = load(recipe.clips.embed)
+    chosen = clips[fold.val]
+    chosen = chosen[chosen.majority >= 0]
+    facts: dict[str, Any] = {"note": "no validation rows: not calibrated"}
+    temperature = 1.0
+    if len(chosen):
+        logits = predict(network, chosen.pixels, torch.device("cpu"))
+        temperature = round(fit_temperature(logits, chosen.majority), 4)
+        scores = np.exp(log_softmax(logits / temperature))
+        matrix = confusion(chosen.majority, scores.argmax(1), len(clips.labels))
+        error = round(calibration_error(scores, chosen.majority), 4)
+        facts = {"val_accuracy": round(accuracy(matrix), 4), "val_uar": round(uar(matrix), 4), "val_ece": error}
+        facts["temperature"] = temperature
+    spec = Spec(
+        name=name,
+        task="sequence",
+        labels=clips.labels,
+        frames=recipe.clips.frames,
+        reads=still.spec.labels,
+        weights=still.spec.name,
+        temperature=temperature,
+        architecture=state["model"],
+        parameters=sum(p.numel() for p in network.parameters()),
+        trained_on=(recipe.dataset,),
+        licence=licence(recipe),
+        command=command,
+        figures={key: value for key, value in facts.items() if key.startswith("val_")},
+    )
+    _write(SequenceScorer(network, temperature).eval(), spec, out, half)
+    return facts
+
+
+def _write(scorer: SequenceScorer, spec: Spec, out: Path, half: bool) -> None:
+    sample = torch.softmax(3 * torch.randn(4, spec.frames, len(spec.reads)), 2)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own age, and of recurrences' batch
+        torch.onnx.export(
+            scorer,
+            (sample,),
+            buffer,  # type: ignore[arg-type]
+            input_names=["scores"],
+            output_names=["sequence"],
+            dynamic_axes={"scores": {0: "n"}, "sequence": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    if half:
+        store_as_half(model)
+    label(model, spec)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    with torch.no_grad():
+        expected = scorer(sample[:3]).numpy()
+    gap = float(np.abs(open_session(content, 1).run(None, {"scores": sample[:3].numpy()})[0] - expected).max())
+    most = 3e-3 if half else 1e-4
+    if gap > most:
+        raise WeightsError(f"{out}: the file's scores differ from the network's by {gap:.2g}, more than {most:g}")
+    replace_whole(out, content)
