@@ -247,3 +247,24 @@ def test_costs_of_another_width_are_not_shown() -> None:
     line |= {"epochs": 1, "seconds": 60.0, "machine": "2-core x86_64, Linux, no GPU"}
     assert "| 7.0 | 1.5 |" in table([line], {"mini-s": {"parameters": 101, "macs": 7e6, "ms": 1.5}})
     assert "| 7.0 | 1.5 |" not in table([line], {"mini-s": {"parameters": 900, "macs": 7e6, "ms": 1.5}})
+
+
+def test_the_oracle_stands_beside_the_figures_and_changes_nothing(tmp_path: Path) -> None:
+    FAKES["megc2019"](tmp_path / "data")
+    base = 'name = "NAME"\nmodel = "ststnet"\ndataset = "megc2019"\nprotocol = "loso"\nepochs = 4\nselect = "last"\n'
+    base += 'size = [28, 28]\nlabels = "majority"\n'
+    lines = {}
+    for name, more in (("plain", ""), ("watched", "oracle = true\n")):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(base.replace("NAME", name) + more + "[augment]\nflip = 0.0\n")
+        results = tmp_path / "r.jsonl"
+        (lines[name],) = run_bench([str(path)], [1], tmp_path / "data", tmp_path / "runs", results, say=lambda _: None)
+    assert lines["watched"]["figures"]["megc2019"] == lines["plain"]["figures"]["megc2019"]
+    assert lines["watched"]["key"] == lines["plain"]["key"]
+    oracle = lines["watched"]["figures"]["oracle"]
+    assert "oracle" not in lines["plain"]["figures"]
+    assert oracle["accuracy"] >= lines["watched"]["figures"]["megc2019"]["accuracy"]
+    with np.load(tmp_path / "runs" / "watched" / "fold-01" / "oracle.npz") as held:
+        assert held.files == ["1", "2", "3", "4"]
+    (row,) = [row for row in table([lines["watched"]]).splitlines() if row.startswith("| watched |")]
+    assert "oracle, each fold's best epoch on its test rows, no result" in row

@@ -172,6 +172,19 @@ def move_average(ema: nn.Module, model: nn.Module, decay: float) -> None:
                 kept.copy_(new)
 
 
+def oracle_file(folder: Path) -> Path:
+    """Where a fold keeps what its network said of the test rows after every epoch."""
+    return folder / "oracle.npz"
+
+
+def read_oracle(folder: Path) -> dict[str, np.ndarray]:
+    """Logits of the watched rows by epoch; empty where none were kept."""
+    if not oracle_file(folder).is_file():
+        return {}
+    with np.load(oracle_file(folder)) as held:
+        return {name: held[name] for name in held.files}
+
+
 class Trainer:
     """Holds one run; `run()` trains from the start or from the last checkpoint.
 
@@ -179,6 +192,7 @@ class Trainer:
         data: folder of the data set, or faces already read.
         rows: (train, val) row numbers of those faces; by default the official splits.
         home: folder of the whole run, where this is one fold of several; other runs are looked for beside it.
+        watched: test rows that a recipe with `oracle` has scored after every epoch; nothing is chosen by them.
     """
 
     def __init__(
@@ -191,6 +205,7 @@ class Trainer:
         rows: tuple[np.ndarray, np.ndarray] | None = None,
         team: Team | None = None,
         home: Path | None = None,
+        watched: np.ndarray | None = None,
     ) -> None:
         self.recipe, self.folder, self.device = recipe, Path(folder), device
         self.team = team or Team()
@@ -202,6 +217,7 @@ class Trainer:
         self.fingerprint = fingerprint(faces)
         self.labels = faces.labels
         train, self.val = (faces[r] for r in rows) if rows else (faces.part("train"), faces.part("val"))
+        self.watched = faces[watched] if watched is not None and recipe.oracle else None
         self.train = few(trainable(train, recipe), recipe)
         targets = soft_targets(self.train, recipe)
         weight, self.prior = sampling(targets, recipe.balance)
@@ -302,6 +318,7 @@ class Trainer:
             if self.team.leads:
                 if len(self.val) and (self.epoch % 2 == 0 or self.epoch == last):
                     line |= self._validate()
+                self._watch()
                 line["seconds"] = round(time.perf_counter() - start, 1)
                 self.history.append(line)
                 self._save(self.epoch == last)
@@ -393,6 +410,14 @@ class Trainer:
             if score > best["selected"]:
                 best = {**now, "prior_share": round(float(share), 2), "selected": round(score, 4)}
         return best
+
+    def _watch(self) -> None:
+        """Keep what the network says of the watched rows after this epoch."""
+        if self.watched is None or not len(self.watched):
+            return
+        logits = predict(self.ema, self.watched.pixels, self.device, angles=angles_of(self.recipe, self.watched))
+        kept: dict[str, Any] = {**read_oracle(self.folder), str(self.epoch): logits}
+        np.savez(oracle_file(self.folder), **kept)
 
     def _margin(self) -> dict[str, Any]:
         """What it takes to build the head of a margin loss again."""

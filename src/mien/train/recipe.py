@@ -175,6 +175,8 @@ class Recipe:
         labels: train on `votes` where the data set has them, or on the `majority` only.
         select: keep the weights of the epoch with the best validation `balanced` (mean of accuracy and UAR) or
             `accuracy`, or of the `last` one. Folds without validation rows always keep the last.
+        oracle: also score the test rows after every epoch, and report, marked as such and never as the result, the
+            figures of each fold's best epoch on them: what papers print that choose their epoch so.
         views: test-time views whose logits are averaged: `one`, `mirror`, or `ten` (five crops, mirrored too).
         least_votes: votes of fewer taggers than this are taken for slips and left out (2 in Barsoum et al.).
         second_opinion: how many votes FER2013's own label adds to the ten FER+ votes.
@@ -208,6 +210,7 @@ class Recipe:
     size: tuple[int, ...] = (48, 48)
     labels: str = "votes"
     select: str = "balanced"
+    oracle: bool = False
     views: str = "one"
     least_votes: int = 1
     second_opinion: float = 0.0

@@ -31,7 +31,7 @@ from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
 from mien.train.evaluate import evaluate_scores
 from mien.train.feed import angles_of
 from mien.train.folding import folds_of
-from mien.train.loop import Trainer
+from mien.train.loop import Trainer, read_oracle
 from mien.train.prepare import read_faces
 from mien.train.recipe import Recipe
 from mien.train.views import predict
@@ -83,7 +83,8 @@ class Study:
         if self.recipe.ensemble.members:
             shared |= {"fold": fold, "number": number, "read": self._read}
             return Joiner(self.recipe, self.faces, folder, self.device, **shared)
-        return Trainer(self.recipe, self.faces, folder, self.device, rows=(fold.train, fold.val), **shared)
+        shared |= {"rows": (fold.train, fold.val), "watched": fold.test}
+        return Trainer(self.recipe, self.faces, folder, self.device, **shared)
 
     def _read(self, recipe: Recipe) -> FaceSet:
         if self.data is None:
@@ -117,8 +118,27 @@ class Study:
         if copied.any():
             both = both_ways(lambda r: float(r.mean()), copied[known], right[known])
             facts["without_copies"] = {"accuracy": round(both.distinct, 4), "copies": both.copies, "faces": both.rows}
+        if self.recipe.oracle:
+            facts["oracle"] = self._oracle(folds)
         joined = {"members": list(self.recipe.ensemble.members)} if self.recipe.ensemble.members else {}
         return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks], **joined}
+
+    def _oracle(self, folds: list[Fold]) -> dict[str, Any]:
+        """Figures had each fold stopped at the epoch that was best on its own test rows. Never a result."""
+        best = []
+        for i, fold in enumerate(folds):
+            truth = self.faces.majority[fold.test]
+            epochs = read_oracle(self.place(i, len(folds)))
+            if not epochs:
+                raise RecipeError(
+                    f"{self.recipe.name}: {fold.name} kept no oracle.npz; delete the run and train it again"
+                )
+            # of equally good epochs the last
+            best.append(max(reversed(epochs.values()), key=lambda z: float((z.argmax(1) == truth).mean())))
+        rows = np.concatenate([fold.test for fold in folds])
+        scores = np.asarray(np.exp(log_softmax(np.concatenate(best))))
+        result = evaluate_scores(scores, self.faces.labels, self.faces[rows], self.recipe.dataset)[0].figures()
+        return {name: result[name] for name in ("accuracy", "uar", "macro_f1")}
 
     def _draw(self, result: Evaluation) -> None:
         confusion_figure(result.matrix, result.labels, self.folder / "confusion.png", title=self.recipe.name)
