@@ -257,7 +257,7 @@ def test_the_oracle_stands_beside_the_figures_and_changes_nothing(tmp_path: Path
     for name, more in (("plain", ""), ("watched", "oracle = true\n")):
         path = tmp_path / f"{name}.toml"
         path.write_text(base.replace("NAME", name) + more + "[augment]\nflip = 0.0\n")
-        results = tmp_path / "r.jsonl"
+        results = tmp_path / f"{name}.jsonl"
         (lines[name],) = run_bench([str(path)], [1], tmp_path / "data", tmp_path / "runs", results, say=lambda _: None)
     assert lines["watched"]["figures"]["megc2019"] == lines["plain"]["figures"]["megc2019"]
     assert lines["watched"]["key"] == lines["plain"]["key"]
