@@ -21,7 +21,7 @@ from mien.errors import DataError, RecipeError  # noqa: E402
 from mien.pipeline.model import load  # noqa: E402
 from mien.train.clips import REACH, evenly, jittered, made_clip  # noqa: E402
 from mien.train.embed import Embedder, embed_clips  # noqa: E402
-from mien.train.evaluate import clip_scores  # noqa: E402
+from mien.train.evaluate import clip_scores, rated_intensity  # noqa: E402
 from mien.train.loop import Trainer  # noqa: E402
 from mien.train.prepare import read_faces  # noqa: E402
 from mien.train.recipe import Clips, Optimiser, Recipe, Term, load_recipe, with_seed  # noqa: E402
@@ -249,6 +249,7 @@ def test_still_weights_are_scored_on_clips(strips: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["pedfe-clips"]["faces"] == 24
+    assert json.loads(result.stdout)["intensity"]["rows"] == 24
     empty = CliRunner().invoke(app, ["eval", "mien-s", "--data", str(strips), "--dataset", "pedfe-clips"])
     assert empty.exit_code == 1
     assert "take --split all" in str(empty.exception)
@@ -257,6 +258,24 @@ def test_still_weights_are_scored_on_clips(strips: Path) -> None:
     assert np.allclose(clip_scores(load("mien-s"), clips)[0], each.mean(0), atol=1e-5)
     peak = each.max(0)
     assert np.allclose(clip_scores(load("mien-s"), clips, "peak")[0], peak / peak.sum(), atol=1e-5)
+
+
+def test_rated_intensity_is_compared_with_what_is_seen() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    random = np.random.default_rng(0)
+    rated = random.integers(0, 8, 60).astype(np.float32)
+    rated[:5] = np.nan
+    neutral = 1 / (1 + np.exp(np.nan_to_num(rated) / 4 + random.normal(0, 0.5, 60)))
+    scores = np.stack([1 - neutral, neutral], 1)
+    faces = FaceSet(
+        np.zeros((60, 2, 4, 4), np.uint8), scores, scores.argmax(1), np.zeros(60), ("joy", "neutral"), rated
+    )
+    found = rated_intensity(scores, ("joy", "neutral"), replace(faces, extra={"intensity": rated}))
+    assert found["rows"] == 55
+    assert found["spearman"] == pytest.approx(stats.spearmanr(rated[5:], 1 - neutral[5:]).statistic, abs=1e-4)
+    assert found["pearson"] == pytest.approx(stats.pearsonr(rated[5:], 1 - neutral[5:]).statistic, abs=1e-4)
+    assert found["signal"] == "1 - neutral"
+    assert rated_intensity(scores, ("joy", "cross"), faces) == {}
 
 
 def test_recipes_over_clips_in_the_package_agree_with_their_names() -> None:

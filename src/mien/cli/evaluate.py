@@ -34,7 +34,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Accuracy, UAR with its interval, macro F1, calibration and the recall of every class."""
-    from mien.train.evaluate import evaluate_scores
+    from mien.train.evaluate import evaluate_scores, rated_intensity
 
     if split not in ("train", "val", "test", "all"):
         raise typer.BadParameter(f"{split!r} is not train, val, test or all", param_hint="--split")
@@ -53,8 +53,10 @@ def evaluate(
         _draw(results[0], out)
         if explain:
             _explain(subject, faces, results[0], explain, f"{subject.name} on {name}, {split}", out / "explain.png")
+    intensity = rated_intensity(scores, subject.labels, faces)
     if as_json:
-        typer.echo(json.dumps({"weights": weights, "split": split, **figures}, indent=1))
+        rated = {"intensity": intensity} if intensity else {}
+        typer.echo(json.dumps({"weights": weights, "split": split, **figures, **rated}, indent=1))
         return
     for title, row in figures.items():
         recall = "  ".join(f"{label} {value:.2f}" for label, value in row["recall"].items())
@@ -62,6 +64,11 @@ def evaluate(
             f"{title} ({split}, {row['faces']} faces): accuracy {row['accuracy']:.4f}  UAR {row['uar']:.4f} "
             f"[{row['uar_low']:.3f}, {row['uar_high']:.3f}]  macro F1 {row['macro_f1']:.4f}  ECE {row['ece']:.4f}\n"
             f"  recall: {recall}"
+        )
+    if intensity:
+        typer.echo(
+            f"rated intensity against {intensity['signal']} ({intensity['rows']} rows): "
+            f"Pearson {intensity['pearson']:.3f}  Spearman {intensity['spearman']:.3f}"
         )
 
 

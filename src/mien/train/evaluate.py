@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from mien.datasets import DATASETS
 from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import DataError
 from mien.metrics.evaluation import Evaluation
+from mien.metrics.regression import pearson, spearman
 from mien.pipeline.model import Model
 
 
@@ -46,6 +48,31 @@ def evaluate_scores(scores: np.ndarray, labels: tuple[str, ...], faces: FaceSet,
         truth = _reindex(faces.extra["fer2013"], faces.labels, seven)
         results.append(_on(f"{name}: FER2013's own labels", labels, seven, truth, scores))
     return results
+
+
+def rated_intensity(scores: np.ndarray, labels: tuple[str, ...], faces: FaceSet) -> dict[str, Any]:
+    """How what a model says goes with the intensity that people have rated (`extra["intensity"]`).
+
+    Its signal is 1 - neutral, or the top score where it knows no neutral.
+
+    Returns:
+        `signal`, `pearson`, `spearman`, `rows`; empty where nobody has rated.
+    """
+    rated = faces.extra.get("intensity")
+    if rated is None or rated.dtype.kind != "f":
+        return {}
+    known = ~np.isnan(rated)
+    neutral = "neutral" in labels
+    signal = 1 - scores[:, labels.index("neutral")] if neutral else scores.max(1)
+    if known.sum() < 3 or np.ptp(rated[known]) == 0 or np.ptp(signal[known]) == 0:
+        return {}
+    pairs = rated[known].astype(np.float64), signal[known].astype(np.float64)
+    return {
+        "signal": "1 - neutral" if neutral else "top score",
+        "pearson": round(pearson(*pairs), 4),
+        "spearman": round(spearman(*pairs), 4),
+        "rows": int(known.sum()),
+    }
 
 
 def _reindex(truth: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:

@@ -28,7 +28,7 @@ from mien.report.research import Curves, confusion_figure, folds_figure, reliabi
 from mien.train.checkpoint import load_network, load_state
 from mien.train.distributed import Team
 from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
-from mien.train.evaluate import evaluate_scores
+from mien.train.evaluate import evaluate_scores, rated_intensity
 from mien.train.feed import angles_of
 from mien.train.folding import folds_of
 from mien.train.loop import Trainer, read_oracle
@@ -118,6 +118,9 @@ class Study:
         if copied.any():
             both = both_ways(lambda r: float(r.mean()), copied[known], right[known])
             facts["without_copies"] = {"accuracy": round(both.distinct, 4), "copies": both.copies, "faces": both.rows}
+        intensity = rated_intensity(scores, self.faces.labels, tested)
+        if intensity:
+            facts["intensity"] = intensity
         if self.recipe.oracle:
             facts["oracle"] = self._oracle(folds)
         joined = {"members": list(self.recipe.ensemble.members)} if self.recipe.ensemble.members else {}
