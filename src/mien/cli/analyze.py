@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from mien.analysis import Run
-    from mien.events import Marker, People
+    from mien.events import Event, Marker, People
     from mien.pipeline.sources import Source
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if absent.")]
@@ -35,6 +36,7 @@ Names = Annotated[
     Path | None, typer.Option(help="CSV with track,person (and source): names tracks, joins those of one name.")
 ]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Draw a face of each track with its number, to see who is who.")]
+Micro = Annotated[bool, typer.Option("--micro", help="Find micro-expressions; needs 60 frames/s or more.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
@@ -62,6 +64,7 @@ def analyze(
     clock_offset: ClockOffset = 0,
     people: Names = None,
     sheet: Sheet = False,
+    micro: Micro = False,
     elan: Elan = False,
     overlay: Overlay = False,
     anonymous: Anonymous = False,
@@ -93,7 +96,8 @@ def analyze(
     if not stopped:
         if sheet:
             _sheets(run)
-        _pictures(run, overlay=overlay, anonymous=anonymous, plot=plot)
+        spotted = _micro(run, micro)
+        _pictures(run, spotted, overlay=overlay, anonymous=anonymous, plot=plot)
     _report(run, as_json=as_json, stopped=stopped)
     if stopped:
         raise typer.Exit(130)
@@ -217,6 +221,47 @@ def _sheets(run: Run) -> None:
             track_sheet(source, run.rows(source), path, threads=run.flow.options.threads)
 
 
+def _micro(run: Run, wanted: bool) -> list[Event]:
+    """micro.csv, and the micro-expressions as events for the timeline."""
+    from dataclasses import asdict
+
+    from mien.errors import InputError
+    from mien.events.event import events_csv
+    from mien.events.micro import COLUMNS
+    from mien.pipeline.micro import spot_video
+    from mien.pipeline.sources import Problem
+    from mien.pipeline.writers import write_whole
+
+    path = run.folder / "micro.csv"
+    if not wanted:
+        path.unlink(missing_ok=True)  # of another analysis
+        return []
+    people = run.timing.people
+    rows: list[dict[str, object]] = []
+    events: list[Event] = []
+    flow = run.flow
+    for source in run.sources:
+        if source.kind == "camera":
+            run.problems.append(Problem(source.name, "--micro looks at a recording twice; record the camera first"))
+        if source.kind != "video" or not run.state[source.name].frames:
+            continue
+        try:
+            found = spot_video(
+                source, functools.partial(run.rows, source), flow.landmarks, flow.detector.name,
+                threads=flow.options.threads,
+            )  # fmt: skip
+        except InputError as error:
+            run.problems.append(Problem(source.name, str(error).removeprefix(f"{source.name}: ")))
+            continue
+        for track, spots in found.items():
+            name = people.name(source.name, track) if people else None
+            rows += [{"source": source.name, "track": track, "person": name, **asdict(spot)} for spot in spots]
+            events += [spot.event(source.name, track, name) for spot in spots]
+    columns = (*COLUMNS[:2], "person", *COLUMNS[2:]) if people else COLUMNS
+    write_whole(path, events_csv(rows, columns))
+    return events
+
+
 def _elan(run: Run) -> None:
     """The events of each video as a file that a human coder can open."""
     from mien.events.eaf import write_eaf
@@ -230,7 +275,7 @@ def _elan(run: Run) -> None:
             write_whole(run.folder / f"{stems[source.name]}.eaf", text)
 
 
-def _pictures(run: Run, *, overlay: bool, anonymous: bool, plot: bool) -> None:
+def _pictures(run: Run, spotted: list[Event], *, overlay: bool, anonymous: bool, plot: bool) -> None:
     """Second pass: annotated copies and plots from the rows on disk."""
     from mien.report.overlay import overlay_picture, overlay_video
     from mien.report.timeline import pictures_chart, timeline
@@ -257,7 +302,7 @@ def _pictures(run: Run, *, overlay: bool, anonymous: bool, plot: bool) -> None:
                 title=Path(source.name).name,
                 unsure_below=run.flow.model.spec.unsure_below,
                 duration_s=done.seconds,
-                events=[event for event in run.events if event.source == source.name],
+                events=[event for event in (*run.events, *spotted) if event.source == source.name],
                 markers=run.markers or (),
             )
     if plot and any(source.kind == "picture" for source in run.sources):

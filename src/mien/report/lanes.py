@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mien.events import Event, Marker
 from mien.events.event import lanes as lanes
+from mien.events.micro import MICRO
 from mien.labels import colour
 from mien.report import chart
 
@@ -28,7 +29,7 @@ def draw_events(area: Axes, rows: Sequence[Sequence[Event]]) -> None:
         for event in row:
             width = max(event.duration_s, least)
             left = min(event.onset_s, last - width)
-            shade = colour(event.label)
+            shade = chart.INK if event.label == MICRO else colour(event.label)
             area.broken_barh([(left, width)], (i + 0.1, 0.8), facecolor=shade, linewidth=0, zorder=3)
             if width > 3 * least:
                 area.plot([event.apex_s] * 2, [i + 0.1, i + 0.9], color="white", linewidth=1.4, zorder=4)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mien.events import Event, Marker
+from mien.events.micro import MICRO
 from mien.labels import colour
 from mien.report import chart
 from mien.report.bins import Bins, Series
@@ -75,7 +76,7 @@ def timeline(
     panel = 2.4 if len(people) < 2 else 1.25
     rows_of_bars = [lanes([e for e in events if _is_of(e, s)]) for s in people]
     heights = [panel + STRIP + APART + EVENT_IN * len(bars) for bars in rows_of_bars] or [panel + STRIP + APART]
-    note = _note(bins, len(people), unsure_below, bool(people) and bool(events))
+    note = _note(bins, len(people), unsure_below, {e.label for e in events} if people else set())
     made = chart.figure(TOP + sum(heights) + (BOTTOM if note else 0.1))
     chart.write(made, LEFT, 0.3, title, 11, weight="bold")
     chart.legend(made, 0.56, LEFT, labels, any(s.unsure.any() for s in people))
@@ -92,11 +93,13 @@ def _is_of(event: Event, series: Series) -> bool:
     return event.person == series.person if series.person else event.track == series.track
 
 
-def _note(bins: Bins, shown: int, unsure_below: float | None, events: bool) -> str:
+def _note(bins: Bins, shown: int, unsure_below: float | None, events: set[str]) -> str:
     """What the reader must know of what is not seen."""
     notes = [f"dashed: a top score below {unsure_below:.2g} counts as unsure"] if unsure_below and shown else []
     if events:
         notes.append("bars: events from onset to offset, notch at the apex")
+    if MICRO in events:
+        notes.append("black: micro-expressions")
     if (more := bins.people - shown) > 0:
         notes.append(f"{more} more {'person' if more == 1 else 'people'}, seen less, not shown")
     if bins.width_s >= 0.1:
