@@ -18,7 +18,7 @@ from mien.metrics.classification import (
 from mien.metrics.comparison import McNemar, mcnemar, mcnemar_counts
 from mien.metrics.copies import BothWays, both_ways
 from mien.metrics.distributions import HumanCeiling, cross_entropy, human_ceiling, jensen_shannon, kl_divergence
-from mien.metrics.regression import ccc, mae, pearson, rmse, sign_agreement
+from mien.metrics.regression import ccc, mae, pearson, rmse, sign_agreement, spearman
 from mien.metrics.selective import aurc, coverage_at, excess_aurc, risk_coverage
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "risk_coverage",
     "rmse",
     "sign_agreement",
+    "spearman",
     "uar",
     "uf1",
     "weighted_f1",
