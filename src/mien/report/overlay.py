@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -86,20 +86,50 @@ def overlay_video(
         InputError: not one frame can be read.
     """
     playback = Playback(rows, labels, every)
+
+    def change(image: np.ndarray, index: int) -> np.ndarray:
+        return _drawn(image, playback.at(index), labels, anonymous)
+
+    return copy_video(source.name, out_path, change, threads=threads)
+
+
+def copy_video(
+    path: str,
+    out_path: str | Path,
+    change: Callable[[np.ndarray, int], np.ndarray],
+    *,
+    size: tuple[int, int] | None = None,
+    threads: int = 0,
+) -> int:
+    """Write a changed copy of a video as MP4: upright, with the times of its frames and its sound.
+
+    Args:
+        path: the video; one that is damaged midway gives a copy up to there.
+        out_path: the MP4.
+        change: makes the new picture, uint8 [h, w, 3], of a frame [H, W, 3] and its number from 0.
+        size: h and w; None if it is that of the frames.
+        threads: for decoding and for encoding; 0 uses all cores.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        InputError: not one frame can be read.
+    """
     with ExitStack() as stack:
-        shape = _shape(source.name)
-        container = stack.enter_context(_opened(source.name))
+        shape = _shape(path)
+        container = stack.enter_context(_opened(path))
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         target = stack.enter_context(open_target(stack.enter_context(whole_file(out_path))))
         unit = stream.time_base or Fraction(1, 90000)
         rate = stream.average_rate or Fraction(25)
-        encoder = Encoder(target, shape[1], shape[0], rate, unit, threads, _aspect(stream, shape))
+        high, wide = size or shape
+        encoder = Encoder(target, wide, high, rate, unit, threads, None if size else _aspect(stream, shape))
         sound, reformatter, count = Sound(container, target), VideoReformatter(), 0
         for count, frame in enumerate(_decoded(container, stream, sound), 1):
-            image = upright(to_rgb(frame, reformatter), frame.rotation)
-            image = _drawn(image, playback.at(count - 1), labels, anonymous)
+            image = change(upright(to_rgb(frame, reformatter), frame.rotation), count - 1)
             encoder.add(image, frame.pts if frame.pts is not None else round((count - 1) / rate / unit))
         encoder.close()
         sound.close()
