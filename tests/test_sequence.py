@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from mien.events.event import Event  # noqa: E402
 from mien.events.sequence import Stretches  # noqa: E402
 from mien.export.sequence import SequenceScorer, export_sequence  # noqa: E402
 from mien.pipeline.sequence import SequenceModel  # noqa: E402
+from mien.table import read_rows  # noqa: E402
 from mien.train.checkpoint import load_network  # noqa: E402
 from mien.train.embed import log_scores  # noqa: E402
 from mien.train.recipe import Clips, Recipe  # noqa: E402
@@ -126,3 +129,39 @@ def test_events_are_read_at_evenly_spread_moments() -> None:
     assert given[0].shape == (1, 3, 2)
     assert first == {"sequence_posed": 0.15, "sequence_genuine": 0.85}
     assert absent == {"sequence_posed": None, "sequence_genuine": None}
+
+
+def test_analyze_reads_events_as_a_whole(strips: Path, clip: Path, tmp_path: Path) -> None:
+    run = trained("cnn-rnn-last", strips, tmp_path)
+    export_sequence(run, strips, tmp_path / "moving.onnx", name="moving")
+    out = tmp_path / "out"
+    call = ["analyze", str(clip), "--out", str(out), "--event-min-seconds", "0.2", "--threads", "1"]
+    plain = CliRunner().invoke(app, call)
+    assert plain.exit_code == 0, plain.output
+    before = list(csv.DictReader((out / "events.csv").read_text().splitlines()))
+    done = CliRunner().invoke(app, [*call, "--resume", "--sequence", str(tmp_path / "moving.onnx")])
+    assert done.exit_code == 0, done.output
+    (event,) = csv.DictReader((out / "events.csv").read_text().splitlines())
+    added = {key: float(value) for key, value in event.items() if key.startswith("sequence_")}
+    assert list(added) == [
+        f"sequence_{label}" for label in ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+    ]
+    assert sum(added.values()) == pytest.approx(1, abs=1e-3)
+    assert {key: value for key, value in event.items() if key not in added} == before[0]
+    # what the model says of the rows of the event, read by hand
+    found = SequenceModel(tmp_path / "moving.onnx")
+    rows = [
+        r for r in read_rows(out / "faces.csv") if float(event["onset_s"]) <= r["time_s"] <= float(event["offset_s"])
+    ]
+    wanted = np.linspace(float(event["onset_s"]), float(event["offset_s"]), 4)
+    chosen = [min(rows, key=lambda r, t=t: abs(r["time_s"] - t)) for t in wanted]
+    scores = np.array([[[r[f"p_{label}"] for label in found.spec.reads] for r in chosen]], np.float32)
+    assert np.allclose(found(scores)[0], list(added.values()), atol=1e-3)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["sequence"]["name"] == "moving"
+    again = CliRunner().invoke(app, [*call, "--resume"])
+    assert again.exit_code == 0
+    assert list(csv.DictReader((out / "events.csv").read_text().splitlines())) == before
+    wrong = CliRunner().invoke(app, [*call, "--resume", "--sequence", "mien-s"])
+    assert wrong.exit_code == 1
+    assert "not for sequences" in str(wrong.exception)

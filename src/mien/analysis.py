@@ -19,9 +19,11 @@ from mien.events.markers import Marker, joined
 from mien.events.people import COLUMN as PERSON
 from mien.events.people import read_people
 from mien.events.second_pass import SecondPass, Survey, Timing, with_events
+from mien.events.sequence import Stretches
 from mien.faces.track import Tracker
 from mien.pipeline import writers
 from mien.pipeline.flow import Flow, Options
+from mien.pipeline.sequence import SequenceModel
 from mien.pipeline.sources import Problem, Source, find_sources, frames
 from mien.pipeline.summary import summarise
 from mien.table import Row, Table, columns, read_rows, rows_of
@@ -139,6 +141,7 @@ class Run:
             Names that cannot be used become a problem and are dropped.
         markers: of stimuli, joined to the events; None: no columns for them.
         events: of all videos, once the run has ended.
+        sequence: reads each event as a whole and adds `sequence_<label>` to events.csv; None adds nothing.
     """
 
     flow: Flow
@@ -152,6 +155,7 @@ class Run:
     timing: Timing = field(default_factory=Timing)
     markers: list[Marker] | None = None
     events: list[Event] = field(default_factory=list)
+    sequence: SequenceModel | None = None
     _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -274,6 +278,7 @@ class Run:
             "model": {"name": model.spec.name, "sha256": model.sha256, "unsure_below": model.spec.unsure_below},
             "options": asdict(self.flow.options),
             "events": self.timing.facts(),
+            **({"sequence": self._sequence_facts(self.sequence)} if self.sequence else {}),
             "labels": list(model.spec.labels),
             "sources": entries,
             "problems": [asdict(problem) for problem in self.problems],
@@ -336,7 +341,18 @@ class Run:
             rows = [asdict(event) for event in self.events]
         else:
             names, rows = (*names, *MARKER_COLUMNS), joined(self.events, self.markers)
+        if self.sequence:
+            read = Stretches(self.events, self.sequence.spec.frames, self.sequence.spec.reads)
+            read.add(read_rows(self._writer.working))
+            found = read.read(self.sequence, self.sequence.spec.labels)
+            rows = [{**row, **more} for row, more in zip(rows, found, strict=True)]
+            names = (*names, *(f"sequence_{label}" for label in self.sequence.spec.labels))
         writers.write_whole(path, events_csv(rows, names))
+
+    def _sequence_facts(self, model: SequenceModel) -> dict[str, Any]:
+        note = model.check(self.flow.model.spec.labels, self.flow.model.spec.name)
+        facts = {"name": model.spec.name, "sha256": model.sha256, "labels": list(model.spec.labels)}
+        return {**facts, **({"note": note} if note else {})}
 
 
 def _batches(results: Iterator[FrameResult], size: int) -> Iterator[list[FrameResult]]:

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from mien.analysis import Run
     from mien.events import Event, Marker, People
+    from mien.pipeline.sequence import SequenceModel
     from mien.pipeline.sources import Source
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if absent.")]
@@ -36,6 +37,9 @@ Names = Annotated[
     Path | None, typer.Option(help="CSV with track,person (and source): names tracks, joins those of one name.")
 ]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Draw a face of each track with its number, to see who is who.")]
+Moving = Annotated[
+    str | None, typer.Option(help="A sequence model (.onnx from `mien export`) that reads each event as a whole.")
+]
 Micro = Annotated[bool, typer.Option("--micro", help="Find micro-expressions; needs 60 frames/s or more.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
@@ -64,6 +68,7 @@ def analyze(
     clock_offset: ClockOffset = 0,
     people: Names = None,
     sheet: Sheet = False,
+    sequence: Moving = None,
     micro: Micro = False,
     elan: Elan = False,
     overlay: Overlay = False,
@@ -90,6 +95,7 @@ def analyze(
     run = Run(flow, out, form, timing=timing)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)
+    run.sequence = _sequence(run, sequence)
     stopped = _analyse(run, source, resume=resume, quiet=as_json, seconds=seconds, live=overlay, anonymous=anonymous)
     if elan:
         _elan(run)
@@ -152,6 +158,23 @@ def _markers(run: Run, path: Path | None, offset_s: float) -> list[Marker] | Non
     except InputError as error:
         run.problems.append(Problem(str(path), str(error).removeprefix(str(path)).lstrip(":, ")))
         return None
+
+
+def _sequence(run: Run, name: str | None) -> SequenceModel | None:
+    """The sequence model, if the faces' scores are what it reads.
+
+    Raises:
+        WeightsError: they are not, or the file is not for sequences.
+    """
+    from mien.pipeline.sequence import SequenceModel
+
+    if name is None:
+        return None
+    model = SequenceModel(name)
+    note = model.check(run.flow.model.spec.labels, run.flow.model.spec.name)
+    if note:
+        typer.echo(f"mien: {name}: {note}", err=True)
+    return model
 
 
 def _analyse(

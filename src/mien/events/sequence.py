@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from mien.events.event import Event
+from mien.events.people import COLUMN
 from mien.table import Row
 
-Place = tuple[str, int]  # source and frame
+
+def of_event(row: Row, event: Event) -> bool:
+    """Whether a row of the event's source is of the event's person, else track."""
+    return row.get(COLUMN) == event.person if event.person is not None else row["track"] == event.track
 
 
 class Stretches:
@@ -22,29 +26,41 @@ class Stretches:
     Args:
         frames: moments of each event.
         reads: labels of the scores to collect.
-        belongs: whether a row is of the person whose event it is.
+        belongs: whether a row of the event's source is of the one whose event it is.
     """
 
     def __init__(
-        self, events: Sequence[Event], frames: int, reads: Sequence[str], belongs: Callable[[Row, Event], bool]
+        self,
+        events: Sequence[Event],
+        frames: int,
+        reads: Sequence[str],
+        belongs: Callable[[Row, Event], bool] = of_event,
     ) -> None:
         self.events, self.reads, self.belongs = events, tuple(reads), belongs
         self.wanted = [np.linspace(event.onset_s, event.offset_s, frames) for event in events]
         self.found = np.full((len(events), frames, len(self.reads)), np.nan, np.float32)
         self._gap = np.full((len(events), frames), np.inf)
-        self._of: dict[str, list[int]] = defaultdict(list)
+        places: dict[str, list[int]] = defaultdict(list)
         for number, event in enumerate(events):
-            self._of[event.source].append(number)
+            places[event.source].append(number)
+        self._of = {
+            source: (
+                np.array(own),
+                np.array([events[n].onset_s for n in own]),
+                np.array([events[n].offset_s for n in own]),
+            )
+            for source, own in places.items()
+        }
 
     def add(self, rows: Iterable[Row]) -> None:
         """Look at rows, in any order."""
         for row in rows:
             time_s = row["time_s"]
-            if time_s is None or row["track"] is None:
+            if time_s is None or row["track"] is None or row["source"] not in self._of:
                 continue
-            for number in self._of.get(row["source"], ()):
-                event = self.events[number]
-                if event.onset_s <= time_s <= event.offset_s and self.belongs(row, event):
+            numbers, onsets, offsets = self._of[row["source"]]
+            for number in numbers[(onsets <= time_s) & (time_s <= offsets)].tolist():
+                if self.belongs(row, self.events[number]):
                     gap = np.abs(self.wanted[number] - time_s)
                     nearer = gap < self._gap[number]
                     self._gap[number][nearer] = gap[nearer]
