@@ -110,7 +110,7 @@ def boris_project(path: Path, data: bytes) -> tuple[list[Bout], list[str]]:
             media = _first_file(observation.get("file"))
             offsets += [float(observation.get("time offset") or 0)]
             events = [(_seconds(e[0]), str(e[1]), str(e[2])) for e in observation["events"]]
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(f"{path}: the observation {name!r} cannot be read; save the project again") from error
         for time_s, subject, code in sorted(events, key=lambda event: event[0]):
             tier = subject.replace(NO_SUBJECT, "")

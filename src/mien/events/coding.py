@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mien.errors import InputError
 
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 16 * 2**20
 KINDS = (
     "an ELAN file (.eaf, or tab-delimited text with column headers), a BORIS project (.boris) or its exported events"
 )
@@ -227,7 +227,7 @@ class Line:
                 value = int(hours) * 3600 + int(minutes) * 60 + float(rest)
             else:
                 value = float(text.replace(",", ".")) * factor
-        except ValueError:
+        except (ValueError, OverflowError):
             value = math.nan
         if not math.isfinite(value):
             raise InputError(f"{self.path}, line {self.number}: {names[0]} is {text!r}; expected a time, such as 12.5")

@@ -44,7 +44,7 @@ def parse_xml(path: Path, data: bytes) -> ElementTree.Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(f"{path}: is no whole XML file ({error}); save it again with ELAN") from error
     return builder.close()
 
@@ -64,7 +64,9 @@ def read_eaf(path: Path, data: bytes) -> tuple[list[Bout], str, list[str]]:
         raise InputError(f"{path}: is XML, but no ELAN file (its root is {root.tag}); give the .eaf")
     unit_s, media, notes = _header(path, root)
     slots = {
-        slot.get("TIME_SLOT_ID", ""): float(slot.get("TIME_VALUE", "nan")) * unit_s for slot in root.iter("TIME_SLOT")
+        slot.get("TIME_SLOT_ID", ""): _milliseconds(path, value) * unit_s
+        for slot in root.iter("TIME_SLOT")
+        if (value := slot.get("TIME_VALUE"))
     }
     tiers = root.findall("TIER")
     spans = _spans(path, tiers, slots)
@@ -89,9 +91,15 @@ def _header(path: Path, root: ElementTree.Element) -> tuple[float, str, list[str
     if medium is None:
         return UNITS_S[unit], "", []
     media = re.split(r"[/\\]", medium.get("RELATIVE_MEDIA_URL") or medium.get("MEDIA_URL") or "")[-1]
-    origin = float(medium.get("TIME_ORIGIN") or 0) / 1000
+    origin = _milliseconds(path, medium.get("TIME_ORIGIN") or "0") / 1000
     note = f"the file shifts its medium by {origin:g} s; if the bars look shifted, give --clock-offset {origin:g}"
     return UNITS_S[unit], media, [note] if origin else []
+
+
+def _milliseconds(path: Path, text: str) -> float:
+    if len(text) > 15 or not text.strip().lstrip("-").isdecimal():
+        raise InputError(f"{path}: a time is {text!r}; expected a whole number; save the file again with ELAN")
+    return float(int(text))
 
 
 def _spans(path: Path, tiers: Sequence[ElementTree.Element], slots: dict[str, float]) -> dict[str, Span]:
@@ -126,7 +134,7 @@ def _spans(path: Path, tiers: Sequence[ElementTree.Element], slots: dict[str, fl
 def _aligned(order: Sequence[str], slots: Mapping[str, float]) -> dict[str, float]:
     """Times of a tier's borders; those without one lie evenly between their neighbours."""
     chain = list(dict.fromkeys(order))
-    known = {name: slots[name] for name in chain if name in slots and slots[name] == slots[name]}
+    known = {name: slots[name] for name in chain if name in slots}
     places = [i for i, name in enumerate(chain) if name in known]
     for a, z in pairwise(places):
         first, last = known[chain[a]], known[chain[z]]
