@@ -245,6 +245,21 @@ def table_labels(table: mien.Table) -> tuple[str, ...]:
     return tuple(name[2:] for name in table.columns if name.startswith("p_"))
 
 
+def test_a_coder_may_have_watched_a_named_person(
+    finished: Callable[[str], Path], flow: Flow, clip: Path, tmp_path: Path
+) -> None:
+    from mien.events.results import open_results
+
+    folder = finished("csv")
+    people = read_people(names(tmp_path / "p.csv", "track,person\n0,Ann\n2,Ann\n"))
+    Run(flow, folder, timing=Timing(people=people)).analyze([str(clip)], resume=True)
+    ann = open_results(folder, None, "Ann")
+    assert [(b.label, b.onset_s, b.offset_s) for b in ann.bouts] == [("happiness", 3.0, 7.0)]
+    assert len(ann.times) == 250
+    with pytest.raises(InputError, match=r"2 people were followed .*Ann, 250 frames; track 1, 125 frames"):
+        open_results(folder, "clip", None)
+
+
 def test_the_sheet_shows_the_clearest_face(clip: Path, tmp_path: Path) -> None:
     rows = [
         {"track": 0, "frame": f, "x1": 170.0, "y1": 60, "x2": 280, "y2": 170, "time_s": 0.04 * f, "face_px": 110.0}

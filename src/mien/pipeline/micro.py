@@ -89,14 +89,9 @@ def spot_video(
         )
     options = options or MicroOptions()
     faces: dict[int, _Face] = {}
-    groups = groupby(rows(), key=lambda row: int(row["frame"]))
-    wanted, group = next(groups, (-1, iter(())))
-    for frame in frames(source, threads=threads):
-        if frame.index != wanted:
-            continue
-        for track, points in _points(frame, list(group), landmarks, detector):
+    for frame, mine in _with_rows(source, rows(), threads):
+        for track, points in _points(frame, mine, landmarks, detector):
             faces.setdefault(track, _Face(fps, options)).add(frame, points)
-        wanted, group = next(groups, (-1, iter(())))
         for face in faces.values():
             if float(frame.time_s or 0.0) - face.last_s > 1:
                 face.spotter.close()
@@ -104,6 +99,22 @@ def spot_video(
         face.spotter.close()
     found = {track: face.spotter.spots() for track, face in sorted(faces.items())}
     return {track: spots for track, spots in found.items() if spots}
+
+
+def _with_rows(source: Source, rows: Iterator[Row], threads: int) -> Iterator[tuple[Frame, list[Row]]]:
+    """Frames of a video that have rows, with these; a video that is damaged midway ends there."""
+    groups = groupby(rows, key=lambda row: int(row["frame"]))
+    wanted, group = next(groups, (-1, iter(())))
+    seen = False
+    try:
+        for frame in frames(source, threads=threads):
+            seen = True
+            if frame.index == wanted:
+                yield frame, list(group)
+                wanted, group = next(groups, (-1, iter(())))
+    except InputError:
+        if not seen:  # else the analysis has said so
+            raise
 
 
 def _points(frame: Frame, rows: list[Row], landmarks: Landmarks, detector: str) -> Iterator[tuple[int, np.ndarray]]:

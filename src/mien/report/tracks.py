@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from mien.errors import InputError
 from mien.faces.align import box_square, cut
 from mien.pipeline.sources import Source, frames
 from mien.report import chart
@@ -69,16 +70,13 @@ def track_sheet(source: Source, rows: Iterable[Row], out_path: str | Path, *, th
     """Draw the clearest face of each track, most seen first, with number, name, time and number of frames.
 
     Args:
-        source: the video, which is read again as far as it must be.
+        source: the video, which is read again as far as it must be; a face that cannot be read again stays grey.
         rows: of this video.
         out_path: the PNG.
         threads: for decoding; 0 uses all cores.
 
     Returns:
         Number of tracks drawn; 60 at most.
-
-    Raises:
-        InputError: the video cannot be read.
     """
     found = best_faces(rows)
     order = sorted(found, key=lambda track: (-found[track].rows, track))[:MOST]
@@ -120,11 +118,10 @@ def _crops(source: Source, best: dict[int, Best], threads: int) -> dict[int, np.
     faces: dict[int, np.ndarray] = {}
     if not wanted:
         return faces
-    for frame in frames(source, start=min(wanted), threads=threads):
-        for track in wanted.pop(frame.index, ()):
-            square = box_square(np.array(best[track].box), 1.5, 0.0)
-            face = cut(frame.image, square, SIDE)
-            faces[track] = cv2.resize(face, (SIDE, SIDE)) if face.shape[:2] != (SIDE, SIDE) else face
-        if not wanted:
-            break
+    with suppress(InputError):  # damage midway, which the analysis has told of
+        for frame in frames(source, start=min(wanted), threads=threads):
+            for track in wanted.pop(frame.index, ()):
+                faces[track] = cut(frame.image, box_square(np.array(best[track].box), 1.5, 0.0), SIDE)
+            if not wanted:
+                break
     return faces
