@@ -7,7 +7,21 @@ import sys
 import typer
 
 from mien import __version__
-from mien.cli import analyze, bench, data, doctor, evaluate, export, listing, study, synthetic, train, weights
+from mien.cli import (
+    analyze,
+    bench,
+    coding,
+    data,
+    doctor,
+    evaluate,
+    export,
+    listing,
+    magnify,
+    study,
+    synthetic,
+    train,
+    weights,
+)
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -34,6 +48,8 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("agree")(coding.agree)
+app.command("magnify")(magnify.magnify)
 app.command("list")(listing.list_kind)
 app.command("show")(listing.show)
 app.add_typer(weights.app, name="weights")
