@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PLACE = ("source", "frame", "time_s", "face", "track", "x1", "y1", "x2", "y2", "detection")
 VERDICT = ("label", "score", "unsure")
 INTEGERS = frozenset({"frame", "face", "track"})
+TEXTS = frozenset({"source", "person", "label"})
 
 Row = dict[str, Any]
 
@@ -127,7 +128,7 @@ def json_line(row: Row, names: Sequence[str]) -> str:
 def arrow_schema(names: Sequence[str]) -> Any:
     """Types of the columns for Parquet: text, whole numbers, truth values; the others float64."""
     arrow = require("pyarrow", "table")
-    types = {"source": arrow.string(), "label": arrow.string(), "unsure": arrow.bool_()}
+    types = {"unsure": arrow.bool_(), **dict.fromkeys(TEXTS, arrow.string())}
     types |= {name: arrow.int64() for name in INTEGERS}
     return arrow.schema([(name, types.get(name, arrow.float64())) for name in names])
 
@@ -151,7 +152,7 @@ def read_rows(path: str | Path) -> Iterator[Row]:
 def _typed(name: str, text: str) -> Any:
     if text == "" or text is None:
         return None
-    if name in ("source", "label"):
+    if name in TEXTS:
         return text
     if name == "unsure":
         return text == "true"
