@@ -22,7 +22,7 @@ from mien.cli.coding import agree
 from mien.errors import InputError
 from mien.events import find_events
 from mien.events.coding import Bout, read_coding
-from mien.events.compare import Sides, compare, counts, covers, kappa, match, states, temporal_iou
+from mien.events.compare import Sides, bout_iou, compare, counts, covers, kappa, match, states
 from mien.events.eaf import write_eaf
 from mien.events.event import COLUMNS, Event, events_csv
 from mien.labels import FERPLUS8
@@ -230,7 +230,7 @@ def test_matches_are_one_to_one_and_the_best_first() -> None:
     assert pairs[0].apart_ms("onset") == -200
     assert pairs[2].apart_ms("onset") is None  # a point has no onset
     assert len(match(first, second, 0.5)) == 2  # (5, 6) and (3, 6) share a third
-    assert temporal_iou(Bout("x", 0, 1), Bout("x", 1, 2)) == 0
+    assert bout_iou(Bout("x", 0, 1), Bout("x", 1, 2)) == 0
     with pytest.raises(InputError, match="--iou 0"):
         match(first, second, 0)
 

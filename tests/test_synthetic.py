@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from conftest import data_folder
 from mien.bench import events as bench
-from mien.bench.events import Span, Tally, match, overlap
+from mien.bench.events import Span, Tally, match
 from mien.cli import app
 from mien.datasets import DATASETS
 from mien.datasets.ict import FaceModel
@@ -25,6 +25,7 @@ from mien.datasets.synthetic_motion import MACRO, MICRO, Pulse, draw_course, dra
 from mien.datasets.synthetic_recipes import ACTION_UNITS, RECIPES, coefficients, shapes_of
 from mien.datasets.synthetic_scene import OCCLUDERS, Settings, draw_person, frames, occlude, plan, still
 from mien.errors import DataError
+from mien.events.event import temporal_iou
 from mien.labels import CKPLUS7
 
 RUN = CliRunner()
@@ -241,9 +242,9 @@ def test_the_command_makes_clips(ict: Path, tmp_path: Path) -> None:
 
 def test_overlap_and_matching_by_hand() -> None:
     true = [Span("fear", 1.0, 1.5, 2.0), Span("anger", 4.0, 4.5, 5.0)]
-    assert overlap(true[0], Span("x", 1.5, 2, 2.5)) == pytest.approx(0.5 / 1.5)
-    assert overlap(true[0], true[1]) == 0
-    assert overlap(Span("x", 1, 1, 1), Span("x", 1, 1, 1)) == 0
+    assert temporal_iou(true[0], Span("x", 1.5, 2, 2.5)) == pytest.approx(0.5 / 1.5)
+    assert temporal_iou(true[0], true[1]) == 0
+    assert temporal_iou(Span("x", 1, 1, 1), Span("x", 1, 1, 1)) == 0
     found = [
         Span("fear", 0.9, 2.9, 3.0),  # half of it overlaps not: 1 / 2.1, and its apex lies outside
         Span("fear", 1.2, 1.4, 1.9),  # overlap 0.7

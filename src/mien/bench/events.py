@@ -20,7 +20,7 @@ from mien.datasets.synthetic import read_truth, synthesise
 from mien.datasets.synthetic_scene import Settings
 from mien.errors import DataError
 from mien.events.baseline import correct
-from mien.events.event import NEUTRAL, Event, EventOptions
+from mien.events.event import NEUTRAL, Event, EventOptions, temporal_iou
 from mien.events.find import find_events
 from mien.events.second_pass import SecondPass, Survey, Timing, scores_of
 from mien.table import Row, rows_of
@@ -65,17 +65,6 @@ class Span:
         return cls(event.label, event.onset_s, event.apex_s, event.offset_s)
 
 
-def overlap(a: Span, b: Span) -> float:
-    """Intersection over union of two spans of time, in [0, 1].
-
-    >>> overlap(Span("a", 0, 1, 2), Span("b", 1, 2, 3))
-    0.3333333333333333
-    """
-    shared = min(a.offset_s, b.offset_s) - max(a.onset_s, b.onset_s)
-    joint = max(a.offset_s, b.offset_s) - min(a.onset_s, b.onset_s)
-    return max(0.0, shared) / joint if joint > 0 else 0.0
-
-
 def match(found: Sequence[Span], true: Sequence[Span], *, labels: bool = True) -> list[tuple[int, int]]:
     """Pairs (found, true) by the rule above.
 
@@ -85,7 +74,7 @@ def match(found: Sequence[Span], true: Sequence[Span], *, labels: bool = True) -
     pairs = []
     for f, one in enumerate(found):
         for t, other in enumerate(true):
-            share = overlap(one, other)
+            share = temporal_iou(one, other)
             brief = one.offset_s - one.onset_s <= LONGEST * (other.offset_s - other.onset_s)
             near = share >= LEAST_OVERLAP or (brief and other.onset_s <= one.apex_s <= other.offset_s)
             if near and (not labels or one.label == other.label):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.errors import InputError
 from mien.events.coding import Bout
+from mien.events.event import temporal_iou
 from mien.metrics.agreement import cohen_kappa
 
 TIMES = ("onset", "apex", "offset")
@@ -36,17 +37,15 @@ class Pair:
         return None if a is None or b is None else round((a - b) * 1000, 3)
 
 
-def temporal_iou(a: Bout, b: Bout) -> float:
-    """Time that both share over the time that either covers; a point inside the other counts as 1.
+def bout_iou(a: Bout, b: Bout) -> float:
+    """`temporal_iou` of two bouts; a point inside the other counts as 1.
 
-    >>> temporal_iou(Bout("fear", 0, 2), Bout("fear", 1, 3))
+    >>> bout_iou(Bout("fear", 0, 2), Bout("fear", 1, 3))
     0.3333333333333333
     """
     if a.is_point or b.is_point:
         return float(a.onset_s <= b.offset_s and b.onset_s <= a.offset_s)
-    both = min(a.offset_s, b.offset_s) - max(a.onset_s, b.onset_s)
-    either = max(a.offset_s, b.offset_s) - min(a.onset_s, b.onset_s)
-    return max(0.0, both) / either
+    return temporal_iou(a, b)
 
 
 def match(first: Sequence[Bout], second: Sequence[Bout], least: float = 0.25) -> list[Pair]:
@@ -64,7 +63,7 @@ def match(first: Sequence[Bout], second: Sequence[Bout], least: float = 0.25) ->
         (-iou, i, j)
         for i, a in enumerate(first)
         for j, b in enumerate(second)
-        if a.label == b.label and (iou := temporal_iou(a, b)) >= least
+        if a.label == b.label and (iou := bout_iou(a, b)) >= least
     ]
     taken: tuple[set[int], set[int]] = (set(), set())
     pairs = []

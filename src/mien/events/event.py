@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
@@ -106,6 +107,29 @@ def lanes(events: Iterable[Event]) -> list[list[Event]]:
         else:
             free.append(event)
     return rows
+
+
+class Timed(Protocol):
+    """Anything with an onset and an offset, seconds."""
+
+    @property
+    def onset_s(self) -> float: ...
+
+    @property
+    def offset_s(self) -> float: ...
+
+
+def temporal_iou(a: Timed, b: Timed) -> float:
+    """Time that both share over the time that either covers, in [0, 1]; 0 for two points.
+
+    >>> from collections import namedtuple
+    >>> span = namedtuple("span", "onset_s offset_s")
+    >>> temporal_iou(span(0, 2), span(1, 3))
+    0.3333333333333333
+    """
+    both = min(a.offset_s, b.offset_s) - max(a.onset_s, b.onset_s)
+    either = max(a.offset_s, b.offset_s) - min(a.onset_s, b.onset_s)
+    return max(0.0, both) / either if either > 0 else 0.0
 
 
 def since(earlier_s: float, later_s: float) -> float:
