@@ -13,6 +13,7 @@ from torch import Tensor
 from mien.datasets import DATASETS, Index
 from mien.datasets.faces import FaceSet, fit
 from mien.errors import RecipeError
+from mien.faces.flow import clip_of
 from mien.train.recipe import Recipe
 
 LONGEST = 64  # frames of a clip that are held in memory
@@ -132,11 +133,4 @@ def made_clip(face: np.ndarray, flow: np.ndarray, frames: int, side: int) -> np.
     moves -= np.median(moves, (0, 1))
     moves *= REACH * side / max(1e-6, float(np.linalg.norm(moves, axis=2).max()))
     moves = np.asarray(cv2.resize(moves, (side, side), interpolation=cv2.INTER_LINEAR))
-    x, y = np.meshgrid(np.arange(side, dtype=np.float32), np.arange(side, dtype=np.float32))
-    shown = [
-        cv2.remap(
-            grey, x - t * moves[:, :, 0], y - t * moves[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        for t in np.linspace(0, 1, frames, dtype=np.float32)
-    ]
-    return np.stack(shown)
+    return clip_of(grey, moves, frames)
