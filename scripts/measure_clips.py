@@ -8,7 +8,9 @@ FOLDER holds pedfe-clips/ and synthetic-clips/ (`mien data clips`), RUNS the run
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from mien.datasets import DATASETS
 from mien.datasets.faces import FaceSet
 from mien.pipeline.model import load
 from mien.train.evaluate import clip_scores, evaluate_scores, load_split, rated_intensity
+from mien.train.loop import pick_device
+from mien.train.study import machine
 
 SETS = ("pedfe-clips", "synthetic-clips")
 
@@ -65,7 +69,8 @@ def main() -> None:
             if recipe.get("dataset") == dataset and not recipe.get("target") and "-seed" not in path.parent.name:
                 table.append(trained(path.parent, faces, dataset))
     head = ["clips", "read by", "accuracy", "UAR", "macro F1", "signal", "Pearson, rated intensity", "Spearman"]
-    print("### Clips read whole\n")
+    today, python = datetime.date.today().isoformat(), platform.python_version()
+    print(f"### Clips read whole\n\n{today}, {machine(pick_device('cpu'))}, Python {python}.\n")
     for row in (head, ["---"] * len(head), *table):
         print(f"| {' | '.join(row)} |")
 
