@@ -240,6 +240,17 @@ def test_flow_is_trained_one_subject_left_out(tmp_path: Path) -> None:
     assert line["protocol"] == f"loso, {len(set(faces.group))} folds"
 
 
+def test_another_task_has_a_table_of_its_own() -> None:
+    line = {"recipe": "mine", "key": "1", "seed": 1, "model": "mini-s", "parameters": 100, "dataset": "pedfe-clips"}
+    line |= {"protocol": "kfold, 5 folds", "figures": {"pedfe-clips": {"accuracy": 0.6, "uar": 0.5, "macro_f1": 0.4}}}
+    line |= {"paper": {"source": "", "figure": 0, "warning": ""}, "epochs": 1, "seconds": 60.0}
+    line |= {"machine": "2-core x86_64, Linux, no GPU"}
+    text = table([line, {**line, "recipe": "other", "target": "genuine"}])
+    first, second = text.split("### pedfe-clips: genuine, kfold, 5 folds")
+    assert "| mine |" in first
+    assert "| other |" in second
+
+
 def test_costs_of_another_width_are_not_shown() -> None:
     figures = {"fer2013": {"accuracy": 0.6, "uar": 0.5, "macro_f1": 0.4}}
     line = {"recipe": "mine", "seed": 1, "model": "mini-s", "parameters": 100, "dataset": "fer2013"}

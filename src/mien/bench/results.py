@@ -105,6 +105,7 @@ def _line(name: str, recipe: Recipe, key: str, study: Study, folds: int) -> Line
         "model": recipe.model,
         "parameters": record["parameters"],
         "dataset": recipe.dataset,
+        **({"target": recipe.target} if recipe.target else {}),
         "protocol": recipe.protocol if folds == 1 else f"{recipe.protocol}, {folds} folds",
         "labels": recipe.labels,
         "views": recipe.views,
@@ -212,7 +213,8 @@ def waiting(lines: Iterable[Line]) -> list[Recipe]:
     """Recipes in the package that stand for a network or a paper's figure and have no result yet."""
     done = {line["recipe"] for line in lines}
     found = [load_recipe(name) for name in recipes() if name not in done]
-    return [r for r in found if r.name.startswith(f"{r.dataset.removesuffix('-apex')}-") and not r.ensemble.members]
+    stems = {r.name: r.dataset.removesuffix("-apex").removesuffix("-clips") for r in found}
+    return [r for r in found if r.name.startswith(f"{stems[r.name]}-") and not r.ensemble.members]
 
 
 def table(
@@ -244,7 +246,9 @@ def table(
             if counted and abs(members[-1]["parameters"] - counted) > 0.03 * counted:
                 cost = {}
             cells = _cells(recipe, members, cost, short)
-            rows.append((where, protocol, -mean, cells))
+            # what is learnt in place of the expression is another task
+            target = members[-1].get("target", "")
+            rows.append((f"{where}: {target}" if target else where, protocol, -mean, cells))
     places = {where: protocol for where, protocol, *_ in rows}
     for waiter in waits:
         if waiter.dataset in places:
