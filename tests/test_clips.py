@@ -230,6 +230,20 @@ def test_a_still_network_becomes_the_encoder(strips: Path, tmp_path: Path) -> No
     assert all(torch.equal(first[key], own[f"encoder.network.{key}"]) for key in shared)
 
 
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was(tmp_path: Path) -> None:
+    faces = directions(people=8)
+    recipe = Recipe("lost", "cnn-rnn-last", {"hidden": 4}, dataset="clips", labels="majority", select="last", epochs=2)
+    recipe = replace(recipe, batch=8, clips=Clips(8, embed="mien-s"), loss=(Term("cross-entropy"),))
+    rows = np.arange(16), np.arange(0)
+    Trainer(replace(recipe, stop=1), faces, tmp_path, CPU, rows=rows).run(lambda _: None)
+    kept = (tmp_path / "last.pt").read_bytes()
+    trainer = Trainer(recipe, faces, tmp_path, CPU, rows=rows)
+    trainer.feed.every[:] = float("nan")  # type: ignore[union-attr]
+    with pytest.raises(RecipeError, match="lost: the loss is nan in epoch 2; what came before is kept"):
+        trainer.run(lambda _: None)
+    assert (tmp_path / "last.pt").read_bytes() == kept
+
+
 def test_a_clip_made_of_a_face_and_its_flow() -> None:
     face = np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))
     flow = np.full((28, 28, 3), 100, np.uint8)

@@ -160,8 +160,7 @@ def _finder(detector: str, threads: int) -> Finder:
     from mien.pipeline.flow import Flow, Options
 
     flow = Flow(Options(detector=detector, threads=threads))
-    geometry = flow.model.spec.geometry
-    return Finder(lambda image: flow.landmarks(image, flow.detect(image), detector), geometry, detector)
+    return Finder(flow.find, flow.model.spec.geometry, detector)
 
 
 def _cut(name: str, steps: Iterable[Step], total: int, out: Path, as_json: bool) -> None:

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-
-    from mien.types import Faces
+    pass
 
 Clip = Annotated[str, typer.Argument(metavar="CLIP", help="The video.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The MP4 to write.")]
@@ -41,6 +37,7 @@ def magnify(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from mien.errors import InputError
+    from mien.pipeline.flow import Flow, Options
     from mien.pipeline.sources import Source, length
     from mien.report.magnify import magnified_copy
 
@@ -53,18 +50,7 @@ def magnify(
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("magnify", total=length(Source(clip, "video"))[0] or None)
         count = magnified_copy(
-            clip, out, factor, low, high, cutoff=cutoff, find=_finder(threads) if face else None,
+            clip, out, factor, low, high, cutoff=cutoff, find=Flow(Options(threads=threads)).find if face else None,
             watch=lambda: bar.advance(task), threads=threads,
         )  # fmt: skip
     typer.echo(f"{out}: {count:,} frames, movements of {low:g} to {high:g} Hz times {factor:g}")
-
-
-def _finder(threads: int) -> Callable[[np.ndarray], Faces]:
-    from mien.pipeline.flow import Flow, Options
-
-    flow = Flow(Options(threads=threads))
-
-    def find(image: np.ndarray) -> Faces:
-        return flow.landmarks(image, flow.detect(image), flow.detector.name)
-
-    return find

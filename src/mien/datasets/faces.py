@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,6 +63,11 @@ class FaceSet:
     def part(self, split: str) -> FaceSet:
         """The rows of one split: `train`, `val` or `test`."""
         return self[self.split == SPLITS.index(split)]
+
+
+def holds_clips(pixels: np.ndarray | Any) -> bool:
+    """Whether an array is of grey clips [N, T, H, W] and not of faces [N, H, W] or [N, H, W, 3]."""
+    return pixels.ndim == 4 and pixels.shape[3] != 3
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:

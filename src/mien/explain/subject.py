@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mien.datasets.faces import FaceSet
+from mien.datasets.faces import FaceSet, holds_clips
 from mien.errors import DataError
 from mien.explain.occlusion import occlusion
 from mien.pipeline.model import load
@@ -39,10 +39,6 @@ class Subject(Protocol):
         """Where a class [N] is seen in each face, [N, S, S] in [0, 1]."""
 
 
-def _clips(faces: FaceSet) -> bool:
-    return faces.pixels.ndim == 4 and faces.pixels.shape[3] != 3
-
-
 class WeightFile:
     """Packaged weights or an ONNX file; where it looks is found by covering parts of the face.
 
@@ -65,11 +61,11 @@ class WeightFile:
         return load_split(dataset, data, split)
 
     def scores(self, faces: FaceSet) -> np.ndarray:
-        if _clips(faces):
+        if holds_clips(faces.pixels):
             return clip_scores(self.model, faces.pixels, self.pool)
         return self.model(list(faces.pixels))
 
     def maps(self, faces: FaceSet, classes: np.ndarray) -> np.ndarray:
-        if _clips(faces):
+        if holds_clips(faces.pixels):
             raise DataError("--explain shows stills; these are clips")
         return occlusion(lambda pixels: self.model(list(pixels)), faces.pixels, classes)

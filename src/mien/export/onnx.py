@@ -283,22 +283,36 @@ def _round_to_half(network: nn.Module) -> None:
                 module.weight.copy_(module.weight.half().float())
 
 
-def write(network: nn.Module, spec: Spec, out: Path, *, half: bool, output: str = "scores") -> None:
-    """Write a network with input `face` [N, C, S, S] as ONNX with its Spec inside, whole or not at all, and check it.
+def write(
+    network: nn.Module,
+    spec: Spec,
+    out: Path,
+    *,
+    half: bool,
+    output: str = "scores",
+    given: tuple[str, Tensor] | None = None,
+) -> None:
+    """Write a network as ONNX with its Spec inside, whole or not at all, and check it.
+
+    Args:
+        half: store weights in 16 bits.
+        output: name of the output.
+        given: name of the input and a sample of it [8, ...]; None: `face` [8, C, S, S], by the Spec.
 
     Raises:
         WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half`).
     """
-    buffer, sample = io.BytesIO(), torch.rand(8, len(spec.mean), spec.size, spec.size)
+    buffer = io.BytesIO()
+    name, sample = given or ("face", torch.rand(8, len(spec.mean), spec.size, spec.size))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own age
+        warnings.simplefilter("ignore")  # the exporter warns of its own age, and of recurrences' batch
         torch.onnx.export(
             network.eval(),
             (sample,),
             buffer,  # type: ignore[arg-type]
-            input_names=["face"],
+            input_names=[name],
             output_names=[output],
-            dynamic_axes={"face": {0: "n"}, output: {0: "n"}},
+            dynamic_axes={name: {0: "n"}, output: {0: "n"}},
             opset_version=17,
             dynamo=False,
         )
@@ -311,7 +325,7 @@ def write(network: nn.Module, spec: Spec, out: Path, *, half: bool, output: str 
     with torch.no_grad():
         other = sample[:3]  # another batch than the one exported with
         expected = network(other).numpy()
-    gap = float(np.abs(open_session(content, 1).run(None, {"face": other.numpy()})[0] - expected).max())
+    gap = float(np.abs(open_session(content, 1).run(None, {name: other.numpy()})[0] - expected).max())
     most = 1e-3 if half else 1e-4
     if gap > most:
         raise WeightsError(f"{out}: the file's {output} differ from the network's by {gap:.2g}, more than {most:g}")

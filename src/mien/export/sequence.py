@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
 from mien.errors import WeightsError
-from mien.export.onnx import find_fold, label, licence, replace_whole, store_as_half
+from mien.export.onnx import find_fold, licence, write
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
 from mien.models import MODELS
 from mien.pipeline.model import load
-from mien.pipeline.session import open_session
 from mien.spec import Spec
 from mien.train.checkpoint import average_runs
 from mien.train.embed import LEAST
@@ -94,35 +90,6 @@ def export_sequence(
         command=command,
         figures={key: value for key, value in facts.items() if key.startswith("val_")},
     )
-    _write(SequenceScorer(network, temperature).eval(), spec, out, half)
+    sample = torch.softmax(3 * torch.randn(8, spec.frames, len(spec.reads)), 2)
+    write(SequenceScorer(network, temperature), spec, out, half=half, output="sequence", given=("scores", sample))
     return facts
-
-
-def _write(scorer: SequenceScorer, spec: Spec, out: Path, half: bool) -> None:
-    sample = torch.softmax(3 * torch.randn(4, spec.frames, len(spec.reads)), 2)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own age, and of recurrences' batch
-        torch.onnx.export(
-            scorer,
-            (sample,),
-            buffer,  # type: ignore[arg-type]
-            input_names=["scores"],
-            output_names=["sequence"],
-            dynamic_axes={"scores": {0: "n"}, "sequence": {0: "n"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    if half:
-        store_as_half(model)
-    label(model, spec)
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    with torch.no_grad():
-        expected = scorer(sample[:3]).numpy()
-    gap = float(np.abs(open_session(content, 1).run(None, {"scores": sample[:3].numpy()})[0] - expected).max())
-    most = 3e-3 if half else 1e-4
-    if gap > most:
-        raise WeightsError(f"{out}: the file's scores differ from the network's by {gap:.2g}, more than {most:g}")
-    replace_whole(out, content)

@@ -93,6 +93,10 @@ class Flow:
         sides = (faces.box[:, 2:] - faces.box[:, :2]).min(1) if len(faces) else np.zeros(0)
         return faces[sides >= self.options.min_face]
 
+    def find(self, image: np.ndarray) -> Faces:
+        """Faces of a picture uint8 [H, W, 3] with their 68 points, not tracked."""
+        return self.landmarks(image, self.detect(image), self.detector.name)
+
     def _detect_framed(self, image: np.ndarray) -> Faces:
         """Second look at a picture that may be a tight crop: detectors want room around a face."""
         height, width = image.shape[:2]

@@ -313,6 +313,11 @@ class Trainer:
             start = time.perf_counter()
             self._seed(self.epoch + 1)
             loss, right = self._train_epoch()
+            if not math.isfinite(loss):
+                raise RecipeError(
+                    f"{self.recipe.name}: the loss is {loss} in epoch {self.epoch + 1}; what came before is kept in "
+                    f"{self.folder}. Lower lr, or set half = false"
+                )
             self.epoch += 1
             line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4), "train_accuracy": round(right, 4)}
             if self.team.leads:

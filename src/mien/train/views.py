@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.datasets.faces import holds_clips
 from mien.faces.angles import mirror_map
 from mien.models import Inputs
 
@@ -18,7 +19,7 @@ def to_tensor(pixels: Tensor) -> Tensor:
     if pixels.is_floating_point():
         return pixels
     x = pixels.float() / 255
-    if x.ndim == 4 and x.shape[3] != 3:
+    if holds_clips(x):
         return x[:, :, None]
     return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
 
@@ -66,7 +67,7 @@ def predict(
     """
     model.eval()
     parts = []
-    if pixels.ndim == 4 and pixels.shape[3] != 3:
+    if holds_clips(pixels):
         batch = max(1, batch // pixels.shape[1])  # of clips, as many faces at a time
     for start in range(0, len(pixels), batch):
         x = to_tensor(torch.from_numpy(pixels[start : start + batch]).to(device))
