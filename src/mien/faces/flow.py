@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mien.errors import InputError, require
+from mien.faces.robust import explained
 
 METHODS = ("dis", "tvl1")
 MOTIONS = ("median", "similarity", "none")
@@ -123,15 +124,8 @@ def head_motion(flow: np.ndarray, motion: str = "median", rounds: int = 10) -> n
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].reshape(2, -1) - np.array([[height - 1], [width - 1]]) / 2
     one, zero = np.ones_like(x), np.zeros_like(x)
-    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    goal = np.asarray(flow, np.float64).reshape(-1, 2).T.reshape(-1)
-    weight = np.ones(len(x))
-    for _ in range(rounds):
-        both = np.tile(weight, 2)[:, None]
-        fit = np.linalg.lstsq(system.T @ (system * both), system.T @ (goal * both[:, 0]), rcond=None)[0]
-        rest = np.hypot(*(goal - system @ fit).reshape(2, -1))
-        weight = 1 / (1 + (rest / max(float(np.median(rest)), 1e-3)) ** 2)
-    return np.asarray((system @ fit).reshape(2, -1).T.reshape(flow.shape), np.float32)
+    columns = np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)
+    return np.asarray(explained(columns, flow.reshape(-1, 2), rounds, 1e-3).reshape(flow.shape), np.float32)
 
 
 def flow_image(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mien.faces.robust import explained
+
 # fmt: off
 MEAN = np.array([
     (-113, -4, -85), (-112, 30, -81), (-107, 60, -72), (-101, 89, -62), (-88, 122, -48), (-66, 148, -29),
@@ -57,13 +59,5 @@ def motion(points: np.ndarray, moved: np.ndarray, depths: np.ndarray, rounds: in
     x, y = (points - points.mean(0)).T
     z = depths - depths.mean()
     one, zero = np.ones_like(x), np.zeros_like(x)
-    system = np.concatenate([np.stack([x, -y, one, zero, z, zero], 1), np.stack([y, x, zero, one, zero, z], 1)])
-    goal = moved.T.reshape(-1)
-    weight = np.ones(len(points))
-    fit: np.ndarray = np.zeros(6)
-    for _ in range(rounds):
-        both = np.tile(weight, 2)[:, None]
-        fit = np.linalg.lstsq(system.T @ (system * both), system.T @ (goal * both[:, 0]), rcond=None)[0]
-        rest = np.hypot(*(goal - system @ fit).reshape(2, -1))
-        weight = 1 / (1 + (rest / max(float(np.median(rest)), 1e-6)) ** 2)
-    return np.asarray((system @ fit).reshape(2, -1).T)
+    columns = np.stack([x, -y, one, zero, z, zero], 1), np.stack([y, x, zero, one, zero, z], 1)
+    return explained(columns, moved, rounds, 1e-6)
