@@ -13,8 +13,6 @@ The folder can be read by the reader `folder` as well.
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import zipfile
 from collections import Counter
@@ -27,6 +25,7 @@ import cv2
 import numpy as np
 
 from mien.datasets import Index
+from mien.datasets.made import RowFile, claim, read_rows
 from mien.datasets.media import Media
 from mien.errors import DataError
 from mien.faces.align import cut, squares
@@ -192,12 +191,9 @@ class ApexFolder:
         try:
             for part in ("faces", "first"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
-            self._claim(dict(options))
+            claim(folder / "apex.json", options)
             rows = self._whole_rows()
-            with open(folder / "apex.csv.part", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows([self.columns, *rows])
-            os.replace(folder / "apex.csv.part", folder / "apex.csv")
-            self._file = open(folder / "apex.csv", "a", newline="", encoding="utf-8")  # noqa: SIM115
+            self._table = RowFile(folder / "apex.csv", self.columns, rows)
         except OSError as error:
             raise DataError(f"{folder} cannot be written to ({error.strerror}); name another --out") from error
         self.done = {row[0] for row in rows}
@@ -210,35 +206,21 @@ class ApexFolder:
         try:
             self.save()
         finally:
-            self._file.close()
-
-    def _claim(self, options: dict[str, Any]) -> None:
-        note = self.folder / "apex.json"
-        if note.is_file():
-            text = note.read_text(encoding="utf-8")
-            if text != json.dumps(options):
-                raise DataError(f"{self.folder} was made with {text}, not {json.dumps(options)}; name another --out")
-        else:
-            note.write_text(json.dumps(options), encoding="utf-8")
+            self._table.close()
 
     def _whole_rows(self) -> list[list[str]]:
         """Rows of an earlier run whose pictures and maps are here too: it may have been stopped at any time."""
-        table, folder = self.folder / "apex.csv", self.folder
-        files = folder / "angles.npz", folder / "points.npz"
+        files = self.folder / "angles.npz", self.folder / "points.npz"
+        table = self.folder / "apex.csv"
         if not table.is_file() or not all(path.is_file() for path in files):
             return []
         self._angles, self._points = (read_maps(path) for path in files)
-        with open(table, newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-        if not lines or tuple(lines[0]) != self.columns:
-            return []
-        rows = {line[0]: line for line in lines[1:] if len(line) == len(self.columns)}
         kept = set(self._angles) & set(self._points)
-        return [
-            row
-            for clip, row in rows.items()
-            if clip in kept and all((folder / part / f"{clip}.png").is_file() for part in ("faces", "first"))
-        ]
+
+        def whole(clip: str) -> bool:
+            return clip in kept and all((self.folder / part / f"{clip}.png").is_file() for part in ("faces", "first"))
+
+        return read_rows(table, self.columns, whole)
 
     def add(self, clip: str, found: Apex, cells: Mapping[str, Any]) -> None:
         """Write one clip; `cells` holds subject, label, fps and the further columns."""
@@ -255,9 +237,7 @@ class ApexFolder:
             "mean_change": round(float(np.abs(found.angles).mean()) * 180, 3),
             "path": f"faces/{clip}.png",
         }
-        row = {**cells, **own}
-        csv.writer(self._file, lineterminator="\n").writerow([row[name] for name in self.columns])
-        self._file.flush()
+        self._table.add({**cells, **own})
         self.done.add(clip)
         self._unsaved += 1
         if self._unsaved >= SAVED_EVERY:

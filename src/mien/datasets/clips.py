@@ -12,10 +12,8 @@ Licence: that of the data set.
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import numpy as np
 
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
 from mien.datasets.apex import Finder, Step, clip_names, extra_columns, follow, frames_of
+from mien.datasets.made import RowFile, claim, read_rows
 from mien.datasets.media import Clips, Media, _pick, read_picture
 from mien.datasets.recordings import read_csv
 from mien.errors import DataError
@@ -115,15 +114,9 @@ class ClipFolder:
         self.folder, self.columns = Path(folder), (*COLUMNS, *more)
         try:
             (self.folder / "strips").mkdir(parents=True, exist_ok=True)
-            note, text = self.folder / "clips.json", json.dumps(dict(facts))
-            if note.is_file() and note.read_text(encoding="utf-8") != text:
-                raise DataError(f"{folder} was made with {note.read_text(encoding='utf-8')}; name another --out")
-            note.write_text(text, encoding="utf-8")
-            rows = self._whole_rows()
-            with open(self.folder / "clips.csv.part", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows([self.columns, *rows])
-            os.replace(self.folder / "clips.csv.part", self.folder / "clips.csv")
-            self._file = open(self.folder / "clips.csv", "a", newline="", encoding="utf-8")  # noqa: SIM115
+            claim(self.folder / "clips.json", facts)
+            rows = read_rows(self.folder / "clips.csv", self.columns, lambda clip: self._strip(clip).is_file())
+            self._table = RowFile(self.folder / "clips.csv", self.columns, rows)
         except OSError as error:
             raise DataError(f"{folder} cannot be written to ({error.strerror}); name another --out") from error
         self.done = {row[0] for row in rows}
@@ -132,27 +125,17 @@ class ClipFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._table.close()
 
-    def _whole_rows(self) -> list[list[str]]:
-        table = self.folder / "clips.csv"
-        if not table.is_file():
-            return []
-        with open(table, newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-        if not lines or tuple(lines[0]) != self.columns:
-            return []
-        rows = [line for line in lines[1:] if len(line) == len(self.columns)]
-        return [row for row in rows if (self.folder / "strips" / f"{row[0]}.png").is_file()]
+    def _strip(self, clip: str) -> Path:
+        return self.folder / "strips" / f"{clip}.png"
 
     def add(self, clip: str, faces: np.ndarray, cells: Mapping[str, Any]) -> None:
         """Write one clip: faces uint8 [T, S, S] and the cells of its row."""
         strip = faces.transpose(1, 0, 2).reshape(faces.shape[1], -1)
-        if not cv2.imwrite(str(self.folder / "strips" / f"{clip}.png"), strip):
-            raise DataError(f"{self.folder / 'strips'}: {clip}.png cannot be written")
-        row = {**cells, "clip": clip, "path": f"strips/{clip}.png"}
-        csv.writer(self._file, lineterminator="\n").writerow([row[name] for name in self.columns])
-        self._file.flush()
+        if not cv2.imwrite(str(self._strip(clip)), strip):
+            raise DataError(f"{self._strip(clip)} cannot be written")
+        self._table.add({**cells, "clip": clip, "path": f"strips/{clip}.png"})
         self.done.add(clip)
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ import numpy as np
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, ict, one_hot
 from mien.datasets.ict import FaceModel, Render
 from mien.datasets.ict_paint import Painter
+from mien.datasets.made import claim
 from mien.datasets.media import Clips, Media, Pictures
 from mien.datasets.recordings import BITEXACT, read_csv
 from mien.datasets.scans import Scans
@@ -93,12 +93,7 @@ def _claim(out: Path, settings: Settings) -> None:
     parts = [*PARTS, "depth"] if settings.depth else [*PARTS]
     for part in parts:
         (out / part).mkdir(parents=True, exist_ok=True)
-    note, text = out / "settings.json", json.dumps(asdict(settings))
-    if note.is_file():
-        if (old := note.read_text(encoding="utf-8")) != text:
-            raise DataError(f"{out} was made with {old}, not {text}; name another --out")
-    else:
-        note.write_text(text, encoding="utf-8")
+    claim(out / "settings.json", asdict(settings))
 
 
 def _files(out: Path, name: str, depth: bool) -> list[Path]:
