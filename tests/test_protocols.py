@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import data_folder
@@ -58,13 +58,21 @@ def same(a: list[Fold], b: list[Fold]) -> bool:
     )
 
 
+UNEVEN = SimpleNamespace(group=np.array(["S0", "S1", "S2", "S3", "S1"]), majority=np.array([3, 0, 2, 0, 0]), people=4)
+
+
 @settings(deadline=None, max_examples=60)
+@example(UNEVEN, 2, 0, 0.1)
 @given(sets(3), st.integers(2, 12), st.integers(0, 5), st.sampled_from([0.0, 0.1, 0.4]))
 def test_kfold(data: SimpleNamespace, k: int, seed: int, val: float) -> None:
     k = min(k, data.people - 1) if data.people == 3 else min(k, data.people)
     k = max(k, 2)
-    if val and data.people < 3 + (k == 2):
-        val = 0.0
+    sides = [data.group[fold.train] for fold in kfold(data.group, data.majority, k, seed, val=0)]
+    if val and any(len(set(side)) < 2 for side in sides):
+        # whole groups were dealt so unevenly that a side has one alone
+        with pytest.raises(DataError, match="a training side of 1 group cannot spare rows to select by; set val to 0"):
+            kfold(data.group, data.majority, k, seed, val=val)
+        return
     folds = kfold(data.group, data.majority, k, seed, val=val)
     assert len(folds) == k
     for fold in folds:
