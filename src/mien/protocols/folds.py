@@ -73,7 +73,8 @@ def kfold(
         repeats: times to fold anew, with seeds seed, seed + 1, ...
 
     Raises:
-        DataError: k is below 2, there are fewer groups than folds, or a training side of one group is to spare val rows.
+        DataError: k is below 2, there are fewer groups than folds, or a training side of one group is to spare val
+            rows.
     """
     _same_length(group=group, majority=majority)
     groups = len(np.unique(group))
