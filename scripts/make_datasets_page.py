@@ -26,7 +26,8 @@ others follow the published description and were not tried on the real tree.
 REAL = (
     "folder", "fer2013", "ferplus", "ferplus-majority", "ferplus-probability", "ferplus-multilabel", "rafdb", "ck48",
     "ck48-6", "megc2019", "pedfe", "pedfe-apex", "pedfe-clips", "clips", "synthetic", "ravdess-speech", "emodb", "seed-iv",
-    "deap-features", "mahnob-features", "mosi",
+    "deap-features", "mahnob-features", "mosi", "pairs-ravdess-rafdb", "pairs-emodb-rafdb", "pairs-seed-iv-rafdb",
+    "pairs-mahnob-rafdb",
 )  # fmt: skip
 
 
