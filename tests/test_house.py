@@ -14,19 +14,22 @@ import mien
 SOURCE = Path(mien.__file__).parent
 LAYERS = [
     {"cli", "__main__"},
+    {"server"},
     {"bench"},
     {"train", "export", "explain"},
     {"catalog", "report"},
     {"analysis"},
     {"pipeline", "weights"},
-    {"models", "losses", "datasets", "augment"},
+    {"models", "losses", "datasets", "augment", "features"},
     {"layers"},
-    {"faces", "metrics", "protocols", "table", "events"},
+    {"faces", "metrics", "protocols", "table", "events", "fusions"},
     {"types", "spec", "labels", "registry", "errors"},
 ]
 # what a lower layer may take from a higher one, and why
 ALLOWED = {
     ("faces", "pipeline"),  # landmark and YuNet detectors run weight files
+    ("features", "pipeline"),  # embeddings and scores of weight files as features
+    ("features", "train"),
     ("analysis", "__init__"),
 }
 TORCH_ROOMS = {"models", "losses", "layers", "train", "export", "augment", "explain"}
