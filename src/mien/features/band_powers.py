@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError, require
+from mien.features import FEATURES, Extractor
 
 BANDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 31.0), "gamma": (31.0, 50.0)}
 )
 """Band -> lowest and highest frequency in Hz, as Zheng et al., "EmotionMeter", IEEE Trans. Cybernetics 2019."""
+
+LEAST = 1e-12
+"""Powers and variances below this count as this: a dead channel has a low entropy and not minus infinity."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def checked(signals: np.ndarray, rate: float) -> np.ndarray:
 def cut(signals: np.ndarray, rate: float, seconds: float, step: float) -> Windows:
     """Overlapping windows of signals [C, samples]: values [T, C, n], all whole ones from the first sample on.
 
-    A recording shorter than one window is one window, so that no trial is without values; its time and `seconds` say so.
+    A recording shorter than one window is one window, so that no trial is without values; `seconds` says so.
 
     >>> found = cut(np.arange(10.0)[None], rate=2, seconds=2, step=1)
     >>> found.values[:, 0, 0].tolist(), found.times.tolist()
@@ -140,3 +145,31 @@ def band_powers(
     width = frequency[1] if len(frequency) > 1 else 0.0
     powers = [density[:, :, (frequency >= low) & (frequency < high)].sum(2) * width for low, high in bands.values()]
     return Windows(np.stack(powers, 2).astype(np.float32), windows.times, windows.seconds)
+
+
+@FEATURES.register(
+    "band-powers",
+    about="logarithms of the power of each EEG band in windows",
+    paper="Koelstra et al. 2012",
+    reads="signals [C, samples]",
+    gives="T, D",
+    extra="eeg",
+    version=1,
+)
+def extractor(rate: float = 128.0, seconds: float = 4.0, step: float = 4.0) -> Extractor:
+    """Natural logarithms of `band_powers`, [T, 5 C]: the five bands of the first channel, of the second, ...
+
+    Args:
+        rate: samples/s of the recordings: 128 for DEAP, 256 for MAHNOB-HCI.
+        seconds, step: of the windows.
+
+    Raises:
+        DataError: when a recording is malformed or sampled too slowly.
+        MissingExtra: when SciPy is not installed.
+    """
+
+    def extract(item: Any) -> np.ndarray:
+        powers = band_powers(np.asarray(item), rate, seconds, step).values
+        return np.asarray(np.log(np.maximum(powers, LEAST)).reshape(len(powers), -1))
+
+    return extract

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from mien.features.band_powers import BANDS, Windows, band_pass, cut, known_bands
-
-LEAST = 1e-12
-"""Variances below this count as this: a dead channel has a low entropy and not minus infinity."""
+from mien.features import FEATURES, Extractor
+from mien.features.band_powers import BANDS, LEAST, Windows, band_pass, cut, known_bands
 
 
 def entropy_of(variance: np.ndarray) -> np.ndarray:
@@ -51,3 +50,31 @@ def differential_entropy(
         windows = cut(band_pass(signals, rate, low, high), rate, seconds, step)
         found.append(entropy_of(np.square(windows.values).mean(2)))
     return Windows(np.stack(found, 2).astype(np.float32), windows.times, windows.seconds)
+
+
+@FEATURES.register(
+    "differential-entropy",
+    about="differential entropy of each EEG band in windows, nats",
+    paper="Duan, Zhu, Lu, NER 2013",
+    reads="signals [C, samples]",
+    gives="T, D",
+    extra="eeg",
+    version=1,
+)
+def extractor(rate: float = 128.0, seconds: float = 4.0, step: float = 4.0) -> Extractor:
+    """`differential_entropy` as [T, 5 C]: the five bands of the first channel, of the second, ...
+
+    Args:
+        rate: samples/s of the recordings: 128 for DEAP, 256 for MAHNOB-HCI.
+        seconds, step: of the windows.
+
+    Raises:
+        DataError: when a recording is malformed or sampled too slowly.
+        MissingExtra: when MNE is not installed.
+    """
+
+    def extract(item: Any) -> np.ndarray:
+        values = differential_entropy(np.asarray(item), rate, seconds, step).values
+        return values.reshape(len(values), -1)
+
+    return extract

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mien.errors import DataError
+from mien.features import FEATURES, Extractor
 from mien.features.band_powers import Windows
 
 
@@ -55,3 +58,28 @@ def _median(places: np.ndarray, seen: np.ndarray) -> np.ndarray:
     for marker in np.flatnonzero(seen.any(0)):
         found[marker] = np.median(places[seen[:, marker], marker], 0)
     return found
+
+
+@FEATURES.register(
+    "motion",
+    about="place, spread and speed of each marker of motion capture in windows",
+    paper="Busso et al. 2008",
+    reads="markers [frames, P, 3]",
+    gives="T, D",
+    version=1,
+)
+def extractor(rate: float = 120.0, seconds: float = 1.0, step: float = 0.5) -> Extractor:
+    """`motion` of a recording, [T, 3 P].
+
+    Args:
+        rate: frames/s, 120 for IEMOCAP.
+        seconds, step: of the windows.
+
+    Raises:
+        DataError: when a recording is malformed.
+    """
+
+    def extract(item: Any) -> np.ndarray:
+        return motion(np.asarray(item), rate, seconds, step).values
+
+    return extract

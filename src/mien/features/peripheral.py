@@ -7,10 +7,12 @@ what its columns are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError, require
+from mien.features import FEATURES, Extractor
 from mien.features.band_powers import Windows, checked, cut
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -23,7 +25,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Kind of channel -> its statistics."""
 DEAP = ("eyes", "eyes", "muscle", "muscle", "skin", "breath", "pulse", "temperature")
-"""DEAP's channels 33 to 40: EOG across and down, EMG of cheek and shoulder, skin response, breath, blood volume, warmth."""
+"""DEAP's channels 33 to 40: EOG across and down, EMG of cheek and shoulder, skin response, breath, blood volume, and
+temperature."""
 MAHNOB = ("pulse", "pulse", "pulse", "skin", "", "breath", "temperature")
 """MAHNOB-HCI: three of ECG (EXG1-3), GSR1, Erg1 (not a body signal), Resp, Temp."""
 LAYOUTS = {"deap": DEAP, "mahnob": MAHNOB}
@@ -179,3 +182,38 @@ def peripheral(
     windows = cut(array, rate, seconds, step)
     found = [KINDS[kind](windows.values[:, i], rate) for i, kind in enumerate(layout) if kind]
     return Windows(np.concatenate(found, 1).astype(np.float32), windows.times, windows.seconds)
+
+
+@FEATURES.register(
+    "peripheral",
+    about="statistics of skin response, pulse, breath, temperature, EMG and EOG in windows",
+    paper="Koelstra et al. 2012; Soleymani et al. 2012",
+    reads="signals [C, samples]",
+    gives="T, D",
+    extra="eeg",
+    version=1,
+)
+def extractor(layout: str = "deap", rate: float = 128.0, seconds: float = 10.0, step: float = 5.0) -> Extractor:
+    """`peripheral` of a recording; what a window does not show is given its median over the recording's windows.
+
+    Args:
+        layout: `deap` or `mahnob`: what the channels are.
+        rate: samples/s of the recordings: 128 for DEAP, 256 for MAHNOB-HCI.
+        seconds, step: of the windows.
+
+    Raises:
+        DataError: another layout, or when a recording is malformed.
+        MissingExtra: when SciPy is not installed.
+    """
+    if layout not in LAYOUTS:
+        raise DataError(f"layout {layout!r}; choose {' or '.join(LAYOUTS)}")
+
+    def extract(item: Any) -> np.ndarray:
+        values = peripheral(np.asarray(item), rate, LAYOUTS[layout], seconds, step).values
+        for column in values.T:
+            known = np.isfinite(column)
+            if known.any():
+                column[~known] = np.median(column[known])
+        return values
+
+    return extract
