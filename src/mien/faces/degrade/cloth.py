@@ -44,7 +44,7 @@ def block_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.ran
         first += (checks == 1) * (second - first)
     elif kind == 3:
         first = random.uniform(0, 1, first.shape)
-    return first * _shade(x, y, 0.4, random)
+    return np.asarray(first * _shade(x, y, 0.4, random))
 
 
 def sunglasses_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -60,7 +60,7 @@ def mask_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.rand
     usual = random.random() < 0.7
     colour = _MASKS[random.integers(len(_MASKS))] if usual else random.uniform(0, 1, 3)
     pleats = 1 - random.uniform(0.05, 0.2) * _stripes(x, y, random.uniform(4, 7), np.pi / 2)
-    return _flat(colour, x.shape) * pleats * _shade(x, y, 0.4, random)
+    return np.asarray(_flat(colour, x.shape) * pleats * _shade(x, y, 0.4, random))
 
 
 def hand_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -70,7 +70,7 @@ def hand_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.rand
     skin = _SKINS[below] + (pale - below) * (_SKINS[below + 1] - _SKINS[below])
     colour = skin if random.random() < 0.85 else random.uniform(0, 1, 3)
     edge = 1 - 0.35 * np.exp(-np.maximum(inward, 0) / 0.03)[..., None]
-    return _flat(colour, x.shape) * edge * _shade(x, y, 0.5, random) + _noise(x, 0.01, random)
+    return np.asarray(_flat(colour, x.shape) * edge * _shade(x, y, 0.5, random) + _noise(x, 0.01, random))
 
 
 def scarf_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -79,4 +79,4 @@ def scarf_paint(x: np.ndarray, y: np.ndarray, inward: np.ndarray, random: np.ran
     if random.random() < 0.5:
         first += _stripes(x, y, random.uniform(3, 8), random.uniform(0, np.pi)) * (second - first)
     folds = 1 + 0.25 * np.sin(2 * np.pi * (random.uniform(2, 5) * (y + random.uniform(-0.5, 0.5) * x)))
-    return first * folds[..., None] + _noise(x, 0.03, random)
+    return np.asarray(first * folds[..., None] + _noise(x, 0.03, random))

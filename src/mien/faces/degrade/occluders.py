@@ -47,7 +47,7 @@ def face_area(side: int) -> np.ndarray:
 
 def _turned(x: np.ndarray, y: np.ndarray, at: tuple[float, float], degrees: float) -> tuple[np.ndarray, np.ndarray]:
     """Places as a thing at `at`, turned by so much, sees them."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    c, s = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
     return c * (x - at[0]) + s * (y - at[1]), c * (y - at[1]) - s * (x - at[0])
 
 
@@ -63,7 +63,7 @@ def _gauge(u: np.ndarray, v: np.ndarray, half: tuple[float, float], power: float
 
 def _block(x: np.ndarray, y: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
     """A rectangle or an ellipse anywhere on the face."""
-    angle, radius = random.uniform(0, 2 * np.pi), np.sqrt(random.uniform(0, 0.8))
+    angle, radius = float(random.uniform(0, 2 * np.pi)), float(np.sqrt(random.uniform(0, 0.8)))
     at = CENTRE[0] + radius * HALF[0] * np.cos(angle), CENTRE[1] + radius * HALF[1] * np.sin(angle)
     u, v = _turned(x, y, at, random.uniform(-45, 45))
     aspect = np.exp(random.uniform(-0.7, 0.7))
@@ -77,7 +77,7 @@ def _sunglasses(x: np.ndarray, y: np.ndarray, share: float, random: np.random.Ge
     high = wide * random.uniform(0.7, 1.0)
     lenses = _gauge(np.abs(u) - apart, v / np.where(v > 0, 1.15, 0.85), (wide, high), random.uniform(2, 5))
     bar = np.maximum(np.abs(u) / 0.42, np.abs(v + 0.3 * high) / 0.018)
-    return np.minimum(lenses, np.maximum(bar, 0.5))
+    return np.asarray(np.minimum(lenses, np.maximum(bar, 0.5)))
 
 
 def _mask(x: np.ndarray, y: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
@@ -86,7 +86,7 @@ def _mask(x: np.ndarray, y: np.ndarray, share: float, random: np.random.Generato
     peak = 0.05 * np.exp(-((u / 0.12) ** 2))
     body = _gauge(u, np.where(v < 0, v + peak, v * 0.8), (random.uniform(0.32, 0.38), 0.24), random.uniform(3, 5))
     straps = np.abs(np.abs(u) * random.uniform(0.15, 0.4) + v + 0.17) / 0.008
-    return np.minimum(body, np.where(np.abs(u) > 0.3, np.maximum(straps, 0.7), np.inf))
+    return np.asarray(np.minimum(body, np.where(np.abs(u) > 0.3, np.maximum(straps, 0.7), np.inf)))
 
 
 def _scarf(x: np.ndarray, y: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
