@@ -1,4 +1,4 @@
-"""`mien data synthesise` and `mien bench events`: SYNTHETIC clips with known truth, and what is found in them."""
+"""`mien data synthesise`, `mien data scans` and `mien bench events`: SYNTHETIC clips and scans, and what is found."""
 
 from __future__ import annotations
 
@@ -55,6 +55,40 @@ def synthesise(
             bar.advance(task)
     before = f" ({here:,} were here)" if here else ""
     typer.echo(f"{people * clips:,} synthetic clips in {out}{before}; try: mien data stats synthetic {out}")
+
+
+def scans(
+    model: Annotated[Path, typer.Argument(metavar="ICT_FOLDER", help="The light ICT face model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the scans; goes on where it has some.")],
+    people: Annotated[int, typer.Option(help="Made-up people.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same people and files.")] = 0,
+    layout: Annotated[str, typer.Option(help="bu3dfe (25 scans each) or bu4dfe (6 sequences each).")] = "bu3dfe",
+    frames: Annotated[int, typer.Option(help="Scans of a sequence.")] = 8,
+    step: Annotated[float, typer.Option(help="Grid of the range camera, mm.")] = 2.0,
+    noise: Annotated[float, typer.Option(help="Deviation of the measured depth, mm.")] = 0.0,
+    holes: Annotated[float, typer.Option(help="Share of the face that is not measured, up to 0.6.")] = 0.0,
+    pose: Annotated[float, typer.Option(help="Largest yaw, degrees.")] = 0.0,
+    dark: Annotated[float, typer.Option(help="Share of the light that the picture lacks, below 1.")] = 0.0,
+    vary: Annotated[bool, typer.Option("--vary", help="Each scan draws noise, holes, darkness up to these.")] = False,
+) -> None:
+    """Render SYNTHETIC scans in BU-3DFE's or BU-4DFE's layout: meshes, pictures, landmarks; no person was scanned."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mien.datasets.synthetic_scans import ScanSettings, plan
+    from mien.datasets.synthetic_scans import synthesise as make
+
+    settings = ScanSettings(people, seed, layout, frames, step, noise, holes, pose, dark, vary)
+    total = len(plan(settings))
+    console, here = Console(stderr=True), 0
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("scans", total=total)
+        for _, kept in make(model, out, settings):
+            here += kept
+            bar.advance(task)
+    before = f" ({here:,} were here)" if here else ""
+    typer.echo(f"{total:,} synthetic scans in {out}{before}; try: mien data stats {layout} {out}")
 
 
 def events(

@@ -12,6 +12,7 @@ Licence: agreement with Binghamton University, research only.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ import numpy as np
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
 from mien.datasets.media import Media, Pictures
 from mien.datasets.recordings import find, match
+from mien.datasets.scan_views import AlignedScans, template
 from mien.datasets.scans import Scans, depth, landmarks, vertices, write_scan
 from mien.labels import BASIC7
 
@@ -80,9 +82,41 @@ def bu3dfe(root: Path) -> Index:
     return Index(BASIC7, targets, majority, np.full(len(paths), NO_SPLIT), subject, media, extra)
 
 
+@DATASETS.register(
+    "bu3dfe-aligned",
+    samples=2500,
+    subjects=100,
+    modalities=("face", "depth", "picture"),
+    labels=BASIC7,
+    licence="agreement with Binghamton University, research only",
+)
+def bu3dfe_aligned(root: Path, size: int = 64) -> Index:
+    """BU-3DFE, each scan turned onto the mean of all by its landmarks and seen from the front; fold by subject.
+
+    `face` is the textured scan uint8 [S, S, 3], `depth` its z in mm float32 [S, S] with NaN where nothing was measured,
+    in a window of 160 mm; the two lie on each other. `picture` is the camera's picture as it is. `extra` as in `bu3dfe`.
+
+    Raises:
+        DataError: no scan is found, one has a strange name, or landmarks are missing.
+    """
+    index = bu3dfe(root)
+    rows = range(len(index))
+    meshes, points, pictures = (
+        tuple(index.media[name].files(row)[0] for row in rows) for name in ("mesh", "points", "face")
+    )
+    shape = template(points)
+    media: dict[str, Media] = {
+        "face": AlignedScans(meshes, points, shape, pictures, size),
+        "depth": AlignedScans(meshes, points, shape, None, size),
+        "picture": index.media["face"],
+    }
+    return replace(index, media=media)
+
+
 def fake(root: Path, seed: int = 0) -> None:
     """Write two people's scans of every expression at the least and greatest strength."""
     random = np.random.default_rng(seed)
+    face_points = random.normal(0, 50, (83, 3))
     for person, race in (("F0001", "WH"), ("M0001", "AE")):
         folder = Path(root) / person
         folder.mkdir(parents=True)
@@ -92,9 +126,9 @@ def fake(root: Path, seed: int = 0) -> None:
                 write_scan(folder / f"{stem}_F3D.wrl", random)
                 face = random.integers(0, 255, (20, 16, 3), dtype=np.uint8)
                 cv2.imwrite(str(folder / f"{stem}_F2D.bmp"), face)
-                points = random.normal(0, 50, (83, 3))
+                points = face_points + random.normal(0, 1, (83, 3))
                 lines = [f"{i} {x:.6f} {y:.6f} {z:.6f}" for i, (x, y, z) in enumerate(points, 1)]
                 (folder / f"{stem}_F3D.bnd").write_text("\n".join(lines) + "\n\n")
 
 
-FAKES["bu3dfe"] = fake
+FAKES["bu3dfe"] = FAKES["bu3dfe-aligned"] = fake

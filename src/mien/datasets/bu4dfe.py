@@ -9,6 +9,7 @@ Licence: agreement with Binghamton University, research only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
 from mien.datasets.media import Media
 from mien.datasets.recordings import FrameFolders, find
+from mien.datasets.scan_views import ScanClips
 from mien.datasets.scans import ScanFolders, cloud, depth, write_scan
 from mien.errors import DataError
 from mien.labels import BASIC6
@@ -68,6 +70,32 @@ def bu4dfe(root: Path, most: int = 16) -> Index:
     return Index(BASIC6, targets, majority, np.full(len(paths), NO_SPLIT), subject, media, extra)
 
 
+@DATASETS.register(
+    "bu4dfe-aligned",
+    samples=606,
+    subjects=101,
+    modalities=("frames", "depth"),
+    labels=BASIC6,
+    licence="agreement with Binghamton University, research only",
+)
+def bu4dfe_aligned(root: Path, most: int = 8, size: int = 48) -> Index:
+    """BU-4DFE in one scale, without an official split: fold by subject.
+
+    `depth` is z in mm float32 [T, S, S], NaN where nothing was measured, in a window of 160 mm that stays where the
+    first scan lies, for the release has no landmarks; `frames` the pictures.
+
+    Args:
+        most: read at most this many moments of a sequence, spread evenly; 0 reads all.
+        size: S.
+
+    Raises:
+        DataError: as `bu4dfe`.
+    """
+    index = bu4dfe(root, most)
+    folders = tuple(index.media["depth"].files(row)[0].parent for row in range(len(index)))
+    return replace(index, media={"frames": index.media["frames"], "depth": ScanClips(folders, most, size)})
+
+
 def fake(root: Path, seed: int = 0) -> None:
     """Write two people's sequences of three scans."""
     random = np.random.default_rng(seed)
@@ -80,4 +108,4 @@ def fake(root: Path, seed: int = 0) -> None:
                 cv2.imwrite(str(folder / f"{moment:03d}.jpg"), random.integers(0, 255, (20, 16, 3), dtype=np.uint8))
 
 
-FAKES["bu4dfe"] = fake
+FAKES["bu4dfe"] = FAKES["bu4dfe-aligned"] = fake

@@ -55,7 +55,7 @@ class Render:
     pose: tuple[float, float, float]
 
 
-def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Rotation [3, 3]; degrees, yaw > 0 turns to the picture's right, pitch > 0 looks down, roll > 0 clockwise."""
     a, b, c = np.radians([yaw, pitch, -roll])
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
@@ -167,7 +167,7 @@ class FaceModel:
         vertices = self.shape(identity, expression)
         rest = vertices if rest is None else rest
         centre = rest[self.landmarks].mean(0)
-        turned = ((vertices - centre) @ _rotation(*pose).T).astype(np.float32)
+        turned = ((vertices - centre) @ rotation(*pose).T).astype(np.float32)
         z = distance - turned[:, 2]
         xy = turned[:, :2] * (1, -1) / z[:, None]
         extent = np.linalg.norm(rest[self.landmarks[8]] - rest[self.landmarks[27]]) / distance

@@ -16,6 +16,8 @@ from mien.errors import DataError
 MESHES = (".wrl", ".obj")
 COORDINATE = re.compile(r"\bCoordinate3?\s*\{[^\[\]{}]*\bpoint\s*\[([^\]]*)\]")
 INDEX = re.compile(r"\bcoordIndex\s*\[([^\]]*)\]")
+TEXTURE = re.compile(r"\bTextureCoordinate2?\s*\{[^\[\]{}]*\bpoint\s*\[([^\]]*)\]")
+TEXTURE_INDEX = re.compile(r"\b(?:texCoordIndex|textureCoordIndex)\s*\[([^\]]*)\]")
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,13 @@ class Mesh:
     Attributes:
         vertices: float32 [V, 3], in the file's own unit (mm in BU-3DFE); x right, y up, z towards the camera.
         triangles: int64 [F, 3], rows of `vertices`; none for a cloud of points.
+        texture: float32 [F, 3, 2], where in its picture each corner of each face lies: u to the right and v up from the
+            lower left, in [0, 1]; None where the file does not say, or has several shapes. Not read from OBJ.
     """
 
     vertices: np.ndarray
     triangles: np.ndarray
+    texture: np.ndarray | None = None
 
 
 def _fan(polygons: np.ndarray) -> np.ndarray:
@@ -54,7 +59,21 @@ def _vrml(text: str) -> Mesh:
         raise ValueError(f"{len(points)} lists of points for {len(faces)} lists of faces")
     first = np.cumsum([0, *map(len, points)])
     triangles = [face + start for face, start in zip(faces, first, strict=False)]
-    return Mesh(np.concatenate(points), np.concatenate([np.zeros((0, 3), np.int64), *triangles]))
+    texture = _texture(text, faces[0]) if len(points) == len(faces) == 1 else None
+    return Mesh(np.concatenate(points), np.concatenate([np.zeros((0, 3), np.int64), *triangles]), texture)
+
+
+def _texture(text: str, triangles: np.ndarray) -> np.ndarray | None:
+    """Texture coordinates [F, 3, 2] of the corners of one shape's faces: by their own list, or by the vertices'."""
+    places = TEXTURE.findall(text)
+    if len(places) != 1:
+        return None
+    where = np.array(places[0].replace(",", " ").split(), np.float32).reshape(-1, 2)
+    own = TEXTURE_INDEX.findall(text)
+    corners = _fan(np.array(own[0].replace(",", " ").split(), np.int64)) if own else triangles
+    if corners.shape != triangles.shape or (corners.size and not 0 <= corners.min() <= corners.max() < len(where)):
+        return None
+    return np.asarray(where[corners])
 
 
 def _obj(text: str) -> Mesh:
@@ -206,14 +225,31 @@ def write_scan(path: Path, random: np.random.Generator, side: int = 6) -> None:
         lines = [f"v {x} {y} {z}" for x, y, z in points] + [f"f {a} {b} {c}" for a, b, c in triangles + 1]
         path.write_text("\n".join(lines) + "\n")
         return
-    where = ",\n".join(f"{x} {y} {z}" for x, y, z in points)
-    texture = ",\n".join(f"{x / 200 + 0.5:.3f} {y / 200 + 0.5:.3f}" for x, y, _ in points)
-    faces = ",\n".join(f"{a}, {b}, {c}, -1" for a, b, c in triangles)
-    picture = path.stem.replace("F3D", "F2D")
+    texture = np.stack([points[:, 0] / 200 + 0.5, points[:, 1] / 200 + 0.5], 1)
+    write_vrml(
+        path, points, triangles, texture, f"{path.stem.replace('F3D', 'F2D')}.bmp", "a comment { point [ 1 2 3 ] }"
+    )
+
+
+def write_vrml(
+    path: Path, vertices: np.ndarray, triangles: np.ndarray, texture: np.ndarray, picture: str, note: str
+) -> None:
+    """Write one textured shape as VRML 2.
+
+    Args:
+        vertices: [V, 3].
+        triangles: int [F, 3].
+        texture: [V, 2], u to the right and v up, in [0, 1].
+        picture: name of the file that the texture lies in.
+        note: a line of comment.
+    """
+    where = ",\n".join(f"{x:.2f} {y:.2f} {z:.2f}" for x, y, z in vertices.tolist())
+    places = ",\n".join(f"{u:.4f} {v:.4f}" for u, v in texture.tolist())
+    faces = ",\n".join(f"{a}, {b}, {c}, -1" for a, b, c in triangles.tolist())
     path.write_text(
-        "#VRML V2.0 utf8\n# a comment { point [ 1 2 3 ] }\nShape {\n"
-        f' appearance Appearance {{\n  texture ImageTexture {{\n   url "{picture}.bmp"\n  }}\n }}\n'
+        f"#VRML V2.0 utf8\n# {note}\nShape {{\n"
+        f' appearance Appearance {{\n  texture ImageTexture {{\n   url "{picture}"\n  }}\n }}\n'
         f" geometry IndexedFaceSet {{\n  coord Coordinate {{\n   point [\n{where}\n   ]\n  }}\n"
-        f"  texCoord TextureCoordinate {{\n   point [\n{texture}\n   ]\n  }}\n"
+        f"  texCoord TextureCoordinate {{\n   point [\n{places}\n   ]\n  }}\n"
         f"  coordIndex [\n{faces}\n  ]\n  texCoordIndex [\n{faces}\n  ]\n }}\n}}\n"
     )
