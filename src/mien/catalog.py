@@ -60,6 +60,7 @@ KINDS: dict[str, Callable[[], list[Facts]]] = {
     "models": _registered("mien.models", "MODELS"),
     "datasets": _registered("mien.datasets", "DATASETS"),
     "losses": _registered("mien.losses", "LOSSES"),
+    "features": _registered("mien.features", "FEATURES"),
 }
 
 

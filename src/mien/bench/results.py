@@ -27,8 +27,9 @@ def recipe_key(recipe: Recipe) -> str:
     """
     usual = asdict(Recipe("", ""))
     content = {k: v for k, v in asdict(recipe).items() if k not in ("name", "paper", "oracle") and v != usual[k]}
-    if "clips" in content:
-        content["clips"] = {k: v for k, v in content["clips"].items() if v != usual["clips"][k]}
+    for table in ("clips", "streams"):
+        if table in content:
+            content[table] = {k: v for k, v in content[table].items() if v != usual[table][k]}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.datasets import SPLITS, Index
 from mien.datasets.media import Arrays
+from mien.datasets.streams import Streams
 from mien.errors import DataError
 
 
@@ -18,13 +19,14 @@ class FaceSet:
     """Still faces held in memory, all of one size.
 
     Attributes:
-        pixels: uint8 [N, H, W] grey or [N, H, W, 3] RGB.
+        pixels: uint8 [N, H, W] grey or [N, H, W, 3] RGB; [N, 0] where `streams` holds what is shown.
         targets: float32 [N, K], each row a distribution over `labels`.
         majority: int64 [N], the label that counts as true, or -1 for a row that evaluation leaves out.
         split: int64 [N], index into `SPLITS`, or -1.
         labels: K names in the order of `targets`.
         group: [N] person or sequence that must stay on one side of a split, or the row where none is known.
         extra: further arrays of N rows, such as a second label set.
+        streams: what the samples show in several modalities, in place of `pixels`.
     """
 
     pixels: np.ndarray
@@ -34,11 +36,14 @@ class FaceSet:
     labels: tuple[str, ...]
     group: np.ndarray
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+    streams: Streams | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.pixels)
         arrays = {"targets": self.targets, "majority": self.majority, "split": self.split, "group": self.group}
-        for name, array in {**arrays, **self.extra}.items():
+        streams = {} if self.streams is None else {"streams": self.streams}
+        columns: dict[str, Any] = {**arrays, **self.extra, **streams}
+        for name, array in columns.items():
             if len(array) != rows:
                 raise ValueError(f"{name} has {len(array)} rows, pixels has {rows}")
         if self.targets.shape[1] != len(self.labels):
@@ -58,7 +63,13 @@ class FaceSet:
             self.labels,
             self.group[rows],
             extra,
+            None if self.streams is None else self.streams[rows],
         )
+
+    @property
+    def shown(self) -> np.ndarray | Streams:
+        """What a network is given: the pixels, or the streams where there are some."""
+        return self.pixels if self.streams is None else self.streams
 
     def part(self, split: str) -> FaceSet:
         """The rows of one split: `train`, `val` or `test`."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mien.errors import RecipeError
 from mien.layers.input_maps import MAPS, Angles, Grey, InputMap
 from mien.models import MODELS, Inputs, Output, face
+from mien.models.scaled import Scaled
 
 CASCADE = "run:"
 
@@ -122,7 +123,11 @@ def _dim(net: nn.Module, channels: int, size: int) -> int:
 
 
 def create(facts: Mapping[str, Any]) -> nn.Module:
-    """The network that a checkpoint's facts describe: `model`, `classes`, `arguments`, and `around` for a composite."""
+    """The network that a checkpoint's facts describe: `model`, `classes`, `arguments`, and what is put around it:
+    `around` for a composite, `scaled` (modality -> width) for standardised features.
+    """
+    if facts.get("scaled"):
+        return Scaled(create({**facts, "scaled": {}}), facts["scaled"])
     around = facts.get("around") or {}
     if not around:
         return MODELS.create(facts["model"], classes=facts["classes"], **facts.get("arguments", {}))
@@ -132,8 +137,8 @@ def create(facts: Mapping[str, Any]) -> nn.Module:
 
 
 def core(network: nn.Module) -> nn.Module:
-    """The registered network inside a composite, or the network itself."""
-    return network.net if isinstance(network, Composite) else network
+    """The registered network inside a composite or behind a standardisation, or the network itself."""
+    return network.net if isinstance(network, Composite | Scaled) else network
 
 
 def has_map(network: nn.Module, probe: Tensor) -> bool:

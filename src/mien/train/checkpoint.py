@@ -113,8 +113,8 @@ def last_weights(run: Path) -> dict[str, Any]:
     if state is None:
         raise WeightsError(f"{run}/last.pt is missing; train that run first")
     weights: dict[str, Any] = state["ema"]
-    if all(key.startswith(("net.", "heads.", "maps.")) for key in weights):
-        # of a composite, the network inside
+    if all(key.startswith(("net.", "heads.", "maps.", "scale.")) for key in weights):
+        # of a composite or a standardised network, the network inside
         return {key.removeprefix("net."): value for key, value in weights.items() if key.startswith("net.")}
     return weights
 

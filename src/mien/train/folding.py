@@ -17,7 +17,7 @@ def folds_of(recipe: Recipe, faces: FaceSet) -> tuple[list[Fold], list[Leak]]:
         LeakError: a person or an identical picture would stand on two sides.
         DataError: the data set lacks what the protocol needs (official splits, or people).
     """
-    prints = fingerprints(faces.pixels)
+    prints = fingerprints(faces.pixels) if faces.streams is None else faces.streams.prints()
     val = 0.0 if recipe.select == "last" else 0.1
     if recipe.protocol == "official":
         folds = official(faces.split, faces.group, faces.majority, val=val, seed=recipe.seed)

@@ -17,21 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets.faces import FaceSet
+from mien.datasets.streams import Streams
 from mien.errors import RecipeError, WeightsError
 from mien.losses import LOSSES
 from mien.losses.base import build
 from mien.losses.margin import MarginLoss, give_head
 from mien.metrics import accuracy, confusion, uar
-from mien.models import Output
+from mien.models import Inputs, Output
 from mien.models.composite import CASCADE, Cascade, Composite, core, create, has_map
+from mien.models.scaled import Scaled
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
 from mien.train.distributed import Team
-from mien.train.feed import ClipFeed, Feed, angles_of
+from mien.train.feed import ClipFeed, Feed, StreamFeed, angles_of, scales
 from mien.train.prepare import few, fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
 from mien.train.tasks import make
-from mien.train.views import predict, to_tensor
+from mien.train.views import as_inputs, predict, to_tensor
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -68,6 +70,7 @@ def build_model(
     heads: dict[str, int] | None = None,
     earlier: dict[str, dict[str, Any]] | None = None,
     dim: int = 0,
+    streams: Streams | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The recipe's network, and the facts from which a checkpoint builds it again.
 
@@ -75,10 +78,16 @@ def build_model(
         heads: units of each further head.
         earlier: as `earlier_runs`.
         dim: numbers of each frame's embedding, where frames are embedded before; the network then has no encoder.
+        streams: of the training rows, for a network over several modalities: it is told their `shapes`.
     """
     facts: dict[str, Any] = {"model": recipe.model, "classes": classes}
     embedded = {"encoder": "", "dim": dim} if dim else {}
-    facts["arguments"] = {**({"channels": 3} if recipe.colour else {}), **embedded, **recipe.arguments}
+    shown: dict[str, Any] = {"channels": 3} if recipe.colour else {}
+    found = {}
+    if streams is not None:
+        shown, found = {"shapes": streams.shapes}, scales(streams) if recipe.streams.standardise else {}
+        facts["scaled"] = {name: len(mean) for name, (mean, _) in found.items()}
+    facts["arguments"] = {**shown, **embedded, **recipe.arguments}
     if recipe.inputs or heads:
         described = {
             kind: {key: state[key] for key in ("model", "classes", "arguments", "around") if key in state}
@@ -86,6 +95,8 @@ def build_model(
         }
         facts["around"] = {"inputs": list(recipe.inputs), "heads": heads or {}, "earlier": described}
     model = create(facts)
+    if isinstance(model, Scaled):
+        model.scale.set({name: (mean.tolist(), deviation.tolist()) for name, (mean, deviation) in found.items()})
     if isinstance(model, Composite):
         for kind, part in zip(model.inputs, model.maps, strict=True):
             if isinstance(part, Cascade):
@@ -95,11 +106,11 @@ def build_model(
     return model, facts
 
 
-def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tensor, prior: np.ndarray) -> nn.ModuleList:
+def build_losses(recipe: Recipe, model: nn.Module, shown: Inputs, targets: Tensor, prior: np.ndarray) -> nn.ModuleList:
     """The terms of the loss, each called with (output, targets), made to fit what the network gives for these faces.
 
     Args:
-        faces: uint8 [n, S, S] or [n, S, S, 3]; a few are enough.
+        shown: inputs of the network on the CPU; a few rows are enough.
         targets: of all training faces [N, K].
         prior: frequency of each class among the faces drawn [K].
 
@@ -108,7 +119,7 @@ def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tenso
     """
     device = next(model.parameters()).device
     with torch.no_grad():
-        output = model.eval()(to_tensor(faces.to(device)))
+        output = model.eval()(on(shown, device))
     terms = nn.ModuleList()
     for term in recipe.loss:
         adjusted = {"prior": prior.tolist(), "tau": recipe.tau, "smoothing": recipe.smoothing}
@@ -123,6 +134,10 @@ def build_losses(recipe: Recipe, model: nn.Module, faces: Tensor, targets: Tenso
         if isinstance(loss, MarginLoss):
             give_head(core(model), loss)
     return terms
+
+
+def on(inputs: Inputs, device: torch.device) -> Inputs:
+    return inputs.to(device) if isinstance(inputs, Tensor) else {name: x.to(device) for name, x in inputs.items()}
 
 
 def build_optimiser(parts: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
@@ -229,15 +244,18 @@ class Trainer:
         self._blend_teachers()
         further = {head.task: make(head.task) for head in recipe.head}
         known = {name: (task, task.targets(self.train)) for name, task in further.items()}
-        self.feed: Feed | ClipFeed
-        if "every" in self.train.extra:
+        self.feed: Feed | ClipFeed | StreamFeed
+        streams = self.train.streams
+        if streams is not None:
+            self.feed = StreamFeed(recipe, streams, self.targets, device)
+        elif "every" in self.train.extra:
             every, last = self.train.extra["every"], self.train.extra["last"]
             self.feed = ClipFeed(recipe, every, last, self.targets, device)
         else:
             self.feed = Feed(recipe, self.pixels, self.targets, angles_of(recipe, self.train), known, device)
         heads = {name: task.units for name, task in further.items()}
         dim = self.train.pixels.shape[-1] if recipe.clips.embed else 0
-        model, self.facts = build_model(recipe, len(faces.labels), heads, earlier_runs(recipe, beside), dim)
+        model, self.facts = build_model(recipe, len(faces.labels), heads, earlier_runs(recipe, beside), dim, streams)
         self.model = channels_last(model.to(device))
         if recipe.init:
             start_from(core(self.model), last_weights(beside / recipe.init), recipe.init)
@@ -247,7 +265,8 @@ class Trainer:
                     parameter.requires_grad_(False)
         self.team.agree(self.model)
         # before the average, for a margin loss replaces the network's head
-        self.losses = build_losses(recipe, self.model, self.pixels[:2], self.targets, self.prior).to(device)
+        shown = to_tensor(self.pixels[:2]) if streams is None else as_inputs(streams[:2])
+        self.losses = build_losses(recipe, self.model, shown, self.targets, self.prior).to(device)
         self.ema = copy.deepcopy(self.model).eval()
         self.team.agree(self.losses)
         self.optimiser = build_optimiser([self.model, self.losses], recipe)
@@ -275,11 +294,14 @@ class Trainer:
     def _asked(self, name: str, teacher: nn.Module) -> np.ndarray:
         """A teacher's logits of the training faces [N, K], kept beside the runs for others that ask the same."""
         asked = hashlib.sha256((self.beside / name / "best.pt").read_bytes())
-        asked.update(np.ascontiguousarray(self.train.pixels).tobytes())
+        streams = self.train.streams
+        asked.update(np.ascontiguousarray(self.train.pixels if streams is None else streams.prints()).tobytes())
         kept = self.beside / f"scores-{name}-{asked.hexdigest()[:16]}.npy"
         if kept.is_file():
             return np.asarray(np.load(kept))
-        logits = predict(teacher, self.train.pixels, self.device, views="mirror")
+        logits = predict(
+            teacher, self.train.shown, self.device, views="mirror" if self.train.streams is None else "one"
+        )
         if self.team.leads:
             scratch = kept.with_suffix(".part.npy")
             np.save(scratch, logits)
@@ -392,7 +414,7 @@ class Trainer:
         return torch.stack(terms).sum(), float(right)
 
     @torch.no_grad()
-    def _per_view(self, x: Tensor, targets: Tensor) -> Tensor:
+    def _per_view(self, x: Inputs, targets: Tensor) -> Tensor:
         d = self.recipe.distill
         if not self.teachers or not d.per_view:
             return targets
@@ -402,7 +424,7 @@ class Trainer:
 
     def _validate(self) -> dict[str, Any]:
         faces = self.val[self.val.majority >= 0]
-        logits = predict(self.ema, faces.pixels, self.device, angles=angles_of(self.recipe, faces))
+        logits = predict(self.ema, faces.shown, self.device, angles=angles_of(self.recipe, faces))
         log_prior = np.log(np.maximum(self.prior, 1e-6))
         best = {"selected": -1.0}
         # the share of the prior that is put back trades accuracy for recall of rare classes
@@ -420,7 +442,7 @@ class Trainer:
         """Keep what the network says of the watched rows after this epoch."""
         if self.watched is None or not len(self.watched):
             return
-        logits = predict(self.ema, self.watched.pixels, self.device, angles=angles_of(self.recipe, self.watched))
+        logits = predict(self.ema, self.watched.shown, self.device, angles=angles_of(self.recipe, self.watched))
         kept: dict[str, Any] = {**read_oracle(self.folder), str(self.epoch): logits}
         np.savez(oracle_file(self.folder), **kept)
 

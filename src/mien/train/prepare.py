@@ -14,6 +14,7 @@ from mien.errors import DataError, RecipeError
 from mien.models import MODELS
 from mien.train.clips import read_clips
 from mien.train.recipe import Recipe
+from mien.train.streams import read_streams
 
 
 def find_index(dataset: str, root: Path) -> Index:
@@ -37,7 +38,7 @@ def read_faces(recipe: Recipe, root: Path, cache: Path | None = None) -> FaceSet
     """All faces of a recipe's data set, of the recipe's size, grey unless it wants colour.
 
     For a network that reads optical flow, the flow pictures stand in their place; for one over clips, what
-    `mien.train.clips.read_clips` says.
+    `mien.train.clips.read_clips` says; for a recipe with `modalities`, what `mien.train.streams.read_streams` says.
 
     Args:
         cache: folder in which embeddings of clips are kept.
@@ -47,9 +48,14 @@ def read_faces(recipe: Recipe, root: Path, cache: Path | None = None) -> FaceSet
         RecipeError: the network reads what recipes do not feed.
     """
     modality = MODELS.facts(recipe.model).get("modality", "face")
-    if modality not in ("face", "flow", "frames"):
-        raise RecipeError(f"{recipe.model} reads {modality}; recipes feed faces, flow and frames: name another")
+    if modality not in ("face", "flow", "frames", "streams"):
+        raise RecipeError(f"{recipe.model} reads {modality}; recipes feed faces, flow, frames, streams: name another")
+    if (modality == "streams") != bool(recipe.modalities):
+        wrong = "lacks" if modality == "streams" else "has"
+        raise RecipeError(f"{recipe.name}: {recipe.model} reads {modality}; the recipe {wrong} modalities = [...]")
     index = aimed(find_index(recipe.dataset, root), recipe)
+    if modality == "streams":
+        return read_streams(recipe, index, cache)
     if modality == "frames":
         return read_clips(recipe, index, cache)
     faces = load_faces(index, recipe.size[-1], modality)
@@ -138,9 +144,13 @@ def sampling(targets: np.ndarray, balance: float) -> tuple[np.ndarray, np.ndarra
 
 
 def fingerprint(faces: FaceSet) -> str:
-    """SHA-256 of pixels, targets and split: equal strings mean that two runs saw the same data."""
+    """SHA-256 of pixels or streams, targets and split: equal strings mean that two runs saw the same data."""
     digest = hashlib.sha256()
-    for array in (faces.pixels, faces.targets, faces.majority, faces.split):
+    shown = [faces.pixels]
+    if faces.streams is not None:
+        digest.update(",".join(faces.streams.names).encode())
+        shown = [*faces.streams.items.values(), *faces.streams.masks.values()]
+    for array in (*shown, faces.targets, faces.majority, faces.split):
         digest.update(str((array.shape, array.dtype.str)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

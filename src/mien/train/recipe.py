@@ -151,6 +151,27 @@ class Clips:
 
 
 @dataclass(frozen=True)
+class Modalities:
+    """How a network over several modalities is trained and tested (table `[streams]`).
+
+    Attributes:
+        standardise: features are brought to mean 0 and deviation 1, by the training rows; kept with the weights.
+        longest: steps of features over time; of longer samples the middle is taken. 0 takes as many as the longest has.
+        dropout: probability that a modality is hidden from a training row; one of those that are there always stays.
+        noise: standard deviation of noise added in training, in standard deviations of each feature.
+        time_mask: largest share of the steps of a training row that is hidden, as one stretch.
+        missing: also test with each modality absent, and with each taken from another row (more than one modality).
+    """
+
+    standardise: bool = True
+    longest: int = 0
+    dropout: float = 0.0
+    noise: float = 0.0
+    time_mask: float = 0.0
+    missing: bool = True
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run.
 
@@ -190,6 +211,11 @@ class Recipe:
         stage: what is done before the first epoch, in this order.
         ensemble: the runs that a recipe of the network `ensemble` joins, and by what rule.
         clips: how a network over clips sees them.
+        modalities: what a network over several modalities (or one that is not a face) is given, as the data set calls
+            them, such as `audio`, `video` and `text`.
+        features: modality -> the extractor that reads it, `name`, `name:what` (as `embed:mien-s`) or a table of `name`
+            and options; by default `as-is`.
+        streams: how several modalities are trained and tested.
     """
 
     name: str
@@ -226,6 +252,9 @@ class Recipe:
     distill: Distill = field(default_factory=Distill)
     ensemble: Ensemble = field(default_factory=Ensemble)
     clips: Clips = field(default_factory=Clips)
+    modalities: tuple[str, ...] = ()
+    features: dict[str, Any] = field(default_factory=dict)
+    streams: Modalities = field(default_factory=Modalities)
     paper: Paper = field(default_factory=Paper)
 
     def __post_init__(self) -> None:
@@ -242,6 +271,20 @@ class Recipe:
             raise RecipeError(f"{self.name}: [clips] frames = {self.clips.frames}; a clip has two at least")
         if bool(self.ensemble.members) != (self.model == "ensemble"):
             raise RecipeError(f'{self.name}: [ensemble] members go with model = "ensemble", and with no other')
+        self._check_streams()
+
+    def _check_streams(self) -> None:
+        strange = sorted(self.features.keys() - set(self.modalities))
+        if strange or len(set(self.modalities)) < len(self.modalities):
+            raise RecipeError(
+                f"{self.name}: [features] {', '.join(strange)}; modalities are {', '.join(self.modalities) or 'none'}, "
+                "each named once"
+            )
+        for key in ("dropout", "time_mask"):
+            if not 0 <= getattr(self.streams, key) < 1:
+                raise RecipeError(f"{self.name}: [streams] {key} = {getattr(self.streams, key)}; it must lie in [0, 1)")
+        if self.streams.noise < 0 or self.streams.longest < 0:
+            raise RecipeError(f"{self.name}: [streams] noise and longest cannot be below 0")
 
 
 RULES = ("mean", "majority", "weights", "features")

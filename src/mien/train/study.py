@@ -18,8 +18,9 @@ import torch
 
 import mien
 from mien.datasets.faces import FaceSet
+from mien.datasets.streams import Streams
 from mien.errors import RecipeError
-from mien.metrics import both_ways
+from mien.metrics import accuracy, both_ways, confusion, uar
 from mien.metrics.calibration import log_softmax
 from mien.metrics.evaluation import Evaluation
 from mien.models.ensemble import Ensemble
@@ -121,10 +122,28 @@ class Study:
         intensity = rated_intensity(scores, self.faces.labels, tested)
         if intensity:
             facts["intensity"] = intensity
+        if self.recipe.streams.missing and self.faces.streams and len(self.faces.streams.names) > 1:
+            facts["missing"] = self._missing(folds)
         if self.recipe.oracle:
             facts["oracle"] = self._oracle(folds)
         joined = {"members": list(self.recipe.ensemble.members)} if self.recipe.ensemble.members else {}
         return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks], **joined}
+
+    def _missing(self, folds: list[Fold]) -> dict[str, Any]:
+        """Accuracy and UAR of the test rows with each modality absent, and with it taken from another test row."""
+        found: dict[str, Any] = {}
+        truth = np.concatenate([self.faces.majority[fold.test] for fold in folds])
+        streams = self.faces.streams
+        assert streams is not None
+        for name in streams.names:
+            for what in ("absent", "wrong"):
+                parts = [self.scores(fold, self.place(i, len(folds)), **{what: name}) for i, fold in enumerate(folds)]
+                matrix = confusion(
+                    truth[truth >= 0], np.concatenate(parts)[truth >= 0].argmax(1), len(self.faces.labels)
+                )
+                figures = {"accuracy": round(accuracy(matrix), 4), "uar": round(uar(matrix), 4)}
+                found.setdefault(name, {})[what] = figures
+        return found
 
     def _oracle(self, folds: list[Fold]) -> dict[str, Any]:
         """Figures had each fold stopped at the epoch that was best on its own test rows. Never a result."""
@@ -147,8 +166,13 @@ class Study:
         confusion_figure(result.matrix, result.labels, self.folder / "confusion.png", title=self.recipe.name)
         reliability_figure(result.scores, result.truth, self.folder / "reliability.png", title=self.recipe.name)
 
-    def scores(self, fold: Fold, folder: Path) -> np.ndarray:
-        """Scores [N, K] of a fold's test rows, by the network trained in that folder."""
+    def scores(self, fold: Fold, folder: Path, *, absent: str = "", wrong: str = "") -> np.ndarray:
+        """Scores [N, K] of a fold's test rows, by the network trained in that folder.
+
+        Args:
+            absent: a modality that is taken from every row.
+            wrong: a modality that every row has from another of the rows.
+        """
         network = load_network(folder, self.device)
         state = load_state(folder / "best.pt") or {}
         tested = self.faces[fold.test]
@@ -156,7 +180,10 @@ class Study:
         if isinstance(network, Ensemble):
             logits = ensemble_logits(network, tested, self.device, self.recipe.views)
         else:
-            logits = predict(network, tested.pixels, self.device, views=self.recipe.views, angles=angles)
+            shown = tested.shown
+            if isinstance(shown, Streams):
+                shown = shown.without(absent) if absent else shown.wrong(wrong) if wrong else shown
+            logits = predict(network, shown, self.device, views=self.recipe.views, angles=angles)
         share = state.get("line", {}).get("prior_share", 0.0)
         logits = logits + share * state["tau"] * np.log(np.maximum(state["prior"], 1e-6))
         return np.asarray(np.exp(log_softmax(logits)))

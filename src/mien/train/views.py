@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.datasets.faces import holds_clips
+from mien.datasets.streams import Streams
 from mien.faces.angles import mirror_map
 from mien.models import Inputs
 
@@ -22,6 +23,19 @@ def to_tensor(pixels: Tensor) -> Tensor:
     if holds_clips(x):
         return x[:, :, None]
     return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
+
+
+def as_inputs(streams: Streams) -> dict[str, Tensor]:
+    """What a network over modalities is given: each `<modality>`, and `<modality>_mask` bool [N, T] of what is there.
+
+    Features float32 [N, T, D] and maps [N, C, S, S] pass as they are; pictures become float32 [N, C, S, S] in [0, 1],
+    clips [N, T, 1, S, S].
+    """
+    inputs = {}
+    for name, array in streams.items.items():
+        inputs[name] = to_tensor(torch.from_numpy(np.ascontiguousarray(array)))
+        inputs[f"{name}_mask"] = torch.from_numpy(np.ascontiguousarray(streams.masks[name]))
+    return inputs
 
 
 def ten_crops(x: Tensor, share: float = 0.9) -> list[Tensor]:
@@ -51,14 +65,14 @@ def views_of(x: Tensor, views: str) -> list[Tensor]:
 @torch.no_grad()
 def predict(
     model: nn.Module,
-    pixels: np.ndarray,
+    pixels: np.ndarray | Streams,
     device: torch.device,
     *,
     views: str = "one",
     batch: int = 256,
     angles: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3], or of clips as `to_tensor` takes them.
+    """Logits [N, K] of faces uint8 [N, S, S] or [N, S, S, 3], of clips as `to_tensor` takes them, or of streams.
 
     The mean over the views.
 
@@ -66,6 +80,8 @@ def predict(
         angles: float32 [N, A, 68, 68], maps of the change of angles, for networks that read them.
     """
     model.eval()
+    if isinstance(pixels, Streams):
+        return _predict_streams(model, pixels, device, batch)
     parts = []
     if holds_clips(pixels):
         batch = max(1, batch // pixels.shape[1])  # of clips, as many faces at a time
@@ -81,4 +97,12 @@ def predict(
         with torch.autocast(device.type, torch.bfloat16):
             logits = torch.stack([model(view).logits.float() for view in shown]).mean(0)
         parts.append(logits.cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _predict_streams(model: nn.Module, streams: Streams, device: torch.device, batch: int) -> np.ndarray:
+    parts = []
+    for start in range(0, len(streams), batch):
+        inputs = as_inputs(streams[start : start + batch])
+        parts.append(model({name: x.to(device) for name, x in inputs.items()}).logits.float().cpu().numpy())
     return np.concatenate(parts)
