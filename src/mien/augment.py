@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mien.faces.degrade import occlude
 
 
 def mirrored(theta: Tensor) -> Tensor:
@@ -18,6 +21,31 @@ def mirrored(theta: Tensor) -> Tensor:
     """
     determinant: Tensor = torch.linalg.det(theta[:, :, :2])
     return determinant < 0
+
+
+def occluded(x: Tensor, chance: float, share: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Put things (`mien.faces.degrade`) in front of some faces [N, C, S, S] in [0, 1], C 1 or 3.
+
+    Args:
+        chance: probability for each face, in [0, 1].
+        share: least and most of the face's area that is hidden, in (0, 1).
+
+    Returns:
+        The faces, and where they are hidden, bool [N, 1, S, S].
+    """
+    chosen = torch.rand(len(x), generator=generator) < chance
+    random = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
+    if not chosen.any():
+        return x, mask.to(x.device)
+    blank = np.zeros((int(chosen.sum()), *x.shape[2:], *((3,) if x.shape[1] == 3 else ())), np.uint8)
+    things, where = occlude(blank, share, random)
+    drawn = torch.from_numpy(things).float() / 255
+    out = x.clone()
+    mask[chosen] = torch.from_numpy(where)[:, None]
+    out[chosen.to(x.device)] = (drawn[:, None] if drawn.ndim == 3 else drawn.permute(0, 3, 1, 2)).to(x.device)
+    mask = mask.to(x.device)
+    return torch.where(mask, out, x), mask
 
 
 @dataclass(frozen=True)
@@ -34,6 +62,8 @@ class Augment:
         blur: probability of losing resolution: down to 40-90 % of the side and back.
         noise: largest standard deviation of additive noise, as a share of the full range.
         erase: probability of erasing a rectangle of 3-30 % of the area.
+        occlude: probability of something in front of the face: a block, sunglasses, a mask, a hand, a scarf.
+        occlude_share: least and most of the face's area that it hides, in (0, 1).
         mixup: parameter of the Beta distribution of mixup (Zhang et al., ICLR 2018).
         mix_share: share of batches that are mixed.
     """
@@ -47,6 +77,8 @@ class Augment:
     blur: float = 0.15
     noise: float = 0.04
     erase: float = 0.4
+    occlude: float = 0.0
+    occlude_share: tuple[float, ...] = (0.05, 0.6)
     mixup: float = 0.2
     mix_share: float = 0.5
 
@@ -57,6 +89,8 @@ class Augment:
     def transform(self, pixels: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The same, and the warp [N, 2, 3] on the CPU: from places after it to places before it, in half sides."""
         x, theta = self._warp(pixels, size, generator)
+        if self.occlude:
+            x, _ = occluded(x, self.occlude, (self.occlude_share[0], self.occlude_share[-1]), generator)
         x = self._degrade(x, generator)
         return self._erase(x, generator), theta
 
