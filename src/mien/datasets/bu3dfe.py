@@ -94,7 +94,7 @@ def bu3dfe_aligned(root: Path, size: int = 64) -> Index:
     """BU-3DFE, each scan turned onto the mean of all by its landmarks and seen from the front; fold by subject.
 
     `face` is the textured scan uint8 [S, S, 3], `depth` its z in mm float32 [S, S] with NaN where nothing was measured,
-    in a window of 160 mm; the two lie on each other. `picture` is the camera's picture as it is. `extra` as in `bu3dfe`.
+    in a window of 160 mm; the two lie on each other. `picture` is the camera's picture. `extra` as in `bu3dfe`.
 
     Raises:
         DataError: no scan is found, one has a strange name, or landmarks are missing.
