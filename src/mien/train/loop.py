@@ -106,6 +106,15 @@ def build_model(
     return model, facts
 
 
+def half_is_safe(model: nn.Module, device: torch.device) -> bool:
+    """Whether steps may run in 16-bit brain floats.
+
+    On CPUs with matrix units, torch 2.13 now and then fills part of the weight gradient of a 3-D convolution with
+    garbage (1e34 where 1e-2 is due, at the same step in one run and not in the next): those networks stay in 32 bits.
+    """
+    return device.type != "cpu" or not any(isinstance(part, nn.Conv3d) for part in model.modules())
+
+
 def build_losses(recipe: Recipe, model: nn.Module, shown: Inputs, targets: Tensor, prior: np.ndarray) -> nn.ModuleList:
     """The terms of the loss, each called with (output, targets), made to fit what the network gives for these faces.
 
@@ -263,6 +272,7 @@ class Trainer:
             for name, parameter in core(self.model).named_parameters():
                 if name.startswith(recipe.frozen):
                     parameter.requires_grad_(False)
+        self.half = recipe.optimiser.half and half_is_safe(self.model, device)
         self.team.agree(self.model)
         # before the average, for a margin loss replaces the network's head
         shown = to_tensor(self.pixels[:2]) if streams is None else as_inputs(streams[:2])
@@ -402,7 +412,7 @@ class Trainer:
         given = self.feed(batch, side, self.generator)
         targets = self._per_view(given.face, given.targets)
         subject = self.people[batch].to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=r.optimiser.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             output: Output = self.model(given.inputs)
         terms = [
             term.weight * loss(output, targets, subject=subject) for term, loss in zip(r.loss, self.losses, strict=True)

@@ -25,7 +25,7 @@ class Optimiser:
     Attributes:
         kind: `sgd` (with Nesterov momentum), `adam` or `adamw`.
         schedule: after the warm-up, a `cosine` to zero or `constant`.
-        half: 16-bit brain floats where they are safe (autocast).
+        half: 16-bit brain floats where they are safe (autocast; never for 3-D convolutions on a CPU).
         lr: peak learning rate for a batch of 128; scaled linearly with the batch.
         ema: decay per step of the averaged weights, which are the ones evaluated and kept.
     """
