@@ -264,3 +264,48 @@ def costs(
         time = ["", ""] if row["ms"] is None else [f"{row['ms']:g}", f"{row['ms_low']:g}-{row['ms_high']:g}"]
         cells.append([name, f"{row['parameters']:,}", f"{row['macs'] / 1e6:,.1f}", *time])
     _table(["network", "parameters", "MACs (M)", "ms a face, median", "10-90 %"], cells)
+
+
+@app.command("robust")
+def robust(
+    weights: Annotated[list[str], typer.Argument(help="Weights.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a run that was broken off goes on there.")],
+    split: Annotated[str, typer.Option(help="val, to choose by, or test.")] = "test",
+    faces: Annotated[int, typer.Option(min=0, help="So many faces, drawn by the seed; 0: all.")] = 0,
+    harm: Annotated[list[str] | None, typer.Option(help="Degradations; repeat for several; all if none.")] = None,
+    light: Annotated[list[str] | None, typer.Option(help="Light normalisations to try; repeat, or all.")] = None,
+    pose: Annotated[list[str] | None, typer.Option(help="Pose normalisations to try; repeat, or all.")] = None,
+    restore: Annotated[Path | None, typer.Option(help="An .onnx file that maps faces to faces, to try.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the degradations and of the faces drawn.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0: all cores.")] = 0,
+) -> None:
+    """Accuracy and UAR on degraded FER+ faces, plain and with pre-processing: curves, CSV, JSON."""
+    from dataclasses import asdict
+
+    from mien.bench.robust import compare
+
+    rows = compare(
+        weights,
+        data,
+        out,
+        split=split,
+        count=faces,
+        harms=harm or [],
+        lights=light or [],
+        poses=pose or [],
+        restore=restore,
+        seed=seed,
+        threads=threads,
+        say=lambda said: typer.echo(said, err=True),
+    )
+    _head("Degraded faces")
+    cells = []
+    for row in map(asdict, rows):
+        more = (
+            "" if row["way"] == "plain" else f"{row['gain']:+.1f} ({row['gain_low']:+.1f} to {row['gain_high']:+.1f})"
+        )
+        cells.append([row["weights"], row["harm"], f"{row['strength']:g}", row["way"]])
+        cells[-1] += [f"{row['accuracy']:.3f}", f"{row['uar']:.3f}", more]
+    _table(["weights", "degradation", "strength", "way", "accuracy", "UAR", "points against plain (95 %)"], cells)
+    typer.echo(f"{rows[0].faces:,} faces; {out / 'robust.csv'} {out / 'robust.json'} {out / 'robust.png'}")

@@ -63,6 +63,12 @@ def _warp(face: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.warpAffine(face, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 
+def _read(face: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The crop at places [S, S], pixels; the border is repeated."""
+    maps = x.astype(np.float32), y.astype(np.float32)
+    return np.asarray(cv2.remap(face, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
 def _levelling(points: np.ndarray, side: int) -> np.ndarray:
     """The affine matrix [2, 3], after to before, that turns the crop about its middle until the eyes are level."""
     c, s = np.cos(np.radians(roll_of(points))), np.sin(np.radians(roll_of(points)))
@@ -102,8 +108,7 @@ def symmetric(face: np.ndarray, points: np.ndarray, least: float = LEAST) -> np.
     x, y = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
     away = np.abs(x - side * MIDDLE[0]) * max(wide, 0.02) / usual
     source = bridge[0] + slant * (y - bridge[1]) + near * away
-    maps = np.float32(source - 0.5), np.float32(y - 0.5)
-    return np.asarray(cv2.remap(straight, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return _read(straight, source - 0.5, y - 0.5)
 
 
 @lru_cache(maxsize=8)
@@ -120,8 +125,8 @@ def _frontal_head(side: int) -> tuple[np.ndarray, np.ndarray]:
 def frontal(face: np.ndarray, points: np.ndarray, least: float = LEAST) -> np.ndarray:
     """A turned face seen from the front, by a mean head; skin that the picture hides is taken from the other half.
 
-    The affine camera of the 68 points says where each place of a frontal head lies in the crop. Where the head's surface
-    looks away from the camera, the mirrored place is read instead, blended by how much it looks away.
+    The affine camera of the 68 points says where each place of a frontal head lies in the crop. Where the head's
+    surface looks away from the camera, the mirrored place is read instead, blended by how much it looks away.
 
     Paper: after Hassner et al., "Effective face frontalization in unconstrained images", CVPR 2015.
     Differs: an affine camera in place of a calibrated one; the surface's normal decides what is hidden, not how often a
@@ -142,11 +147,11 @@ def frontal(face: np.ndarray, points: np.ndarray, least: float = LEAST) -> np.nd
     own = np.clip((facing - 0.15) / 0.25, 0, 1)
     # a half is borrowed only from where it is seen better
     own = np.where(mirrored > facing, own, 1.0)
-    place = np.float32(head @ fit[:, :3].T + fit[:, 3] - 0.5)
-    seen = cv2.remap(face, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    own = cv2.GaussianBlur(own, (0, 0), side / 48)
-    own = own[..., None] if face.ndim == 3 else own
-    return np.asarray(own * seen + (1 - own) * seen[:, ::-1] + 0.5).astype(np.uint8)
+    place = head @ fit[:, :3].T + fit[:, 3] - 0.5
+    seen = _read(face, place[..., 0], place[..., 1])
+    weight = np.asarray(cv2.GaussianBlur(own, (0, 0), side / 48))
+    weight = weight[..., None] if face.ndim == 3 else weight
+    return np.asarray(weight * seen + (1 - weight) * seen[:, ::-1] + 0.5).astype(np.uint8)
 
 
 POSES: Mapping[str, Pose] = MappingProxyType({"upright": upright, "symmetric": symmetric, "frontal": frontal})
@@ -165,6 +170,8 @@ def pose(name: str, landmarks: Landmarks | None = None) -> Callable[[np.ndarray]
 
     def apply(crops: np.ndarray) -> np.ndarray:
         found = find_points(crops, finder)
-        return np.stack([change(crop, points) for crop, points in zip(crops, found, strict=True)]) if len(crops) else crops
+        return (
+            np.stack([change(crop, points) for crop, points in zip(crops, found, strict=True)]) if len(crops) else crops
+        )
 
     return apply

@@ -129,7 +129,7 @@ def dog(faces: np.ndarray, power: float = 0.2, inner: float = 1.0, outer: float 
     """
 
     def change(plane: np.ndarray) -> np.ndarray:
-        x = (plane.astype(np.float32) / 255) ** power
+        x: np.ndarray = (plane.astype(np.float32) / 255) ** power
         x = cv2.GaussianBlur(x, (0, 0), inner) - cv2.GaussianBlur(x, (0, 0), outer)
         x = x / max(float((np.abs(x) ** 0.1).mean()), 1e-6) ** 10
         x = x / max(float((np.minimum(np.abs(x), 10) ** 0.1).mean()), 1e-6) ** 10

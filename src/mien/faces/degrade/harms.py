@@ -16,7 +16,7 @@ from mien.faces.degrade.turn import roll, yaw
 
 GAMMA = 2.2
 """Light is a pixel's value to this power; close to sRGB's curve."""
-_FULL_WELL, _READ = 400.0, 2.0  # electrons; a small, cheap sensor
+_WHITE, _READ = 1000.0, 2.0  # electrons that make white, and the noise of reading them: a small, cheap sensor
 
 
 def _light(faces: np.ndarray) -> np.ndarray:
@@ -29,8 +29,8 @@ def _pixels(light: np.ndarray) -> np.ndarray:
 
 def _noisy(light: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Light as a sensor counts it: shot noise of each electron, and noise of reading."""
-    electrons = random.poisson(light * _FULL_WELL) + random.normal(0, _READ, light.shape)
-    return np.asarray(electrons / _FULL_WELL)
+    electrons = random.poisson(light * _WHITE) + random.normal(0, _READ, light.shape)
+    return np.asarray(electrons / _WHITE)
 
 
 def dark(faces: np.ndarray, stops: float, random: np.random.Generator) -> np.ndarray:
@@ -103,7 +103,7 @@ HARMS: Mapping[str, Harm] = MappingProxyType(
     {
         "occluders": Harm(_hidden, _SHARES, _HIDDEN),
         **{kind: Harm(partial(_hidden, kinds=(kind,)), _SHARES, _HIDDEN) for kind in OCCLUDERS},
-        "dark": Harm(dark, (1, 2, 3, 4, 5), "stops less light"),
+        "dark": Harm(dark, (1, 2, 3, 4, 5, 6), "stops less light"),
         "bright": Harm(bright, (0.5, 1, 1.5, 2, 3), "stops more light"),
         "side-light": Harm(side_light, (1, 2, 3, 4, 6), "stops of fall-off across the face"),
         "blur": Harm(blur, (0.01, 0.02, 0.03, 0.045, 0.06), "sigma as a share of the side"),
