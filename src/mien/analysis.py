@@ -231,7 +231,8 @@ class Run:
         """What a resumed run must share with the first one."""
         options = asdict(self.flow.options)
         kept = {name: options[name] for name in ("model", "detector", "every", "min_face")}
-        return {**kept, "sha256": self.flow.model.sha256, "format": self.form}
+        restorer = {"restore": self.flow.restorer.sha256} if self.flow.restorer else {}
+        return {**kept, **restorer, "sha256": self.flow.model.sha256, "format": self.form}
 
     def _restore(self) -> int | None:
         note = writers.read_progress(self.folder)

@@ -42,7 +42,7 @@ class Spec:
 
     Attributes:
         name: of the weights.
-        task: `expression`, `landmarks` or `sequence`.
+        task: `expression`, `landmarks`, `sequence` or `restoration` (of faces: the input's shape comes out).
         labels: names of the outputs, in order (empty for landmarks).
         size: side of the input, pixels.
         colour: `gray` (one channel, BT.601) or `rgb`.

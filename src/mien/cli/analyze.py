@@ -40,6 +40,10 @@ Sheet = Annotated[bool, typer.Option("--sheet", help="Draw a face of each track 
 Moving = Annotated[
     str | None, typer.Option(help="A sequence model (.onnx from `mien export`) that reads each event as a whole.")
 ]
+Restore = Annotated[
+    str | None,
+    typer.Option(help="A generator (.onnx) that paints over what hides a face before it is read (docs/restore.md)."),
+]
 Micro = Annotated[bool, typer.Option("--micro", help="Find micro-expressions; needs 60 frames/s or more.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
@@ -69,6 +73,7 @@ def analyze(
     people: Names = None,
     sheet: Sheet = False,
     sequence: Moving = None,
+    restore: Restore = None,
     micro: Micro = False,
     elan: Elan = False,
     overlay: Overlay = False,
@@ -91,7 +96,7 @@ def analyze(
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
-    flow = Flow(Options(model, detector, every, min_face, batch, threads))
+    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or ""))
     run = Run(flow, out, form, timing=timing)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)

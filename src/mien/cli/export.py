@@ -25,6 +25,9 @@ def export(
         float | None, typer.Option(help="Share of the class frequencies put back, 0 to 1; chosen on validation.")
     ] = None,
     start: Annotated[str, typer.Option(help="Other data or weights that the run started from, for the record.")] = "",
+    restorer: Annotated[
+        bool, typer.Option("--restorer", help="Of a run of occlusion-gan, write the generator for `analyze --restore`.")
+    ] = False,
     command: Annotated[str, typer.Option(help="The training command, for the record.")] = "",
 ) -> None:
     """Calibrate on the validation split and write one self-contained ONNX file."""
@@ -33,16 +36,11 @@ def export(
     require("torch", "train")
     require("onnx", "train")
     from mien.export.onnx import export_run
-    from mien.export.sequence import export_sequence, reads_clips
+    from mien.export.sequence import reads_clips
 
-    if reads_clips(run[-1]):
+    if restorer or reads_clips(run[-1]):
         refused = {"--int8": int8, "--mirror": mirror, "--prior": prior is not None, "several runs": len(run) > 1}
-        if any(refused.values()):
-            asked = ", ".join(word for word, given in refused.items() if given)
-            raise typer.BadParameter(f"{asked}: not for networks over clips", param_hint="RUN")
-        facts = export_sequence(run[-1], data, out, name=name or run[-1].name, half=half, command=command)
-        for key, value in facts.items():
-            typer.echo(f"{key}: {value}")
+        _other(run[-1], data, out, refused, restorer, name=name or run[-1].name, half=half, command=command)
         return
     facts = export_run(
         run,
@@ -57,4 +55,20 @@ def export(
         command=command,
     )
     for key, value in facts.items():
+        typer.echo(f"{key}: {value}")
+
+
+def _other(
+    run: Path, data: Path, out: Path, refused: dict[str, bool], restorer: bool, *, name: str, half: bool, command: str
+) -> None:
+    """Export what is no classifier of faces: a generator, or a network over clips."""
+    from mien.export.restore import export_restorer
+    from mien.export.sequence import export_sequence
+
+    if any(refused.values()):
+        asked = ", ".join(word for word, given in refused.items() if given)
+        kind = "generators" if restorer else "networks over clips"
+        raise typer.BadParameter(f"{asked}: not for {kind}", param_hint="RUN")
+    export_one = export_restorer if restorer else export_sequence
+    for key, value in export_one(run, data, out, name=name, half=half, command=command).items():
         typer.echo(f"{key}: {value}")

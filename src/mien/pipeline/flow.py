@@ -15,6 +15,7 @@ from mien.faces.landmarks import Landmarks
 from mien.faces.quality import quality
 from mien.faces.track import Tracker
 from mien.pipeline.model import Model, load
+from mien.pipeline.restore import Restorer
 from mien.types import Faces, Frame, FrameResult
 
 
@@ -29,6 +30,7 @@ class Options:
         min_face: faces whose shorter side is below this many pixels are left out.
         batch: frames whose faces go through the network together.
         threads: threads for each stage; 0 uses all cores.
+        restore: a generator (.onnx) that paints over what hides a face before it is classified; empty: none.
     """
 
     model: str = "mien-s"
@@ -37,6 +39,7 @@ class Options:
     min_face: int = 24
     batch: int = 8
     threads: int = 0
+    restore: str = ""
 
 
 DETECTION_SIDE, LARGEST_SIDE = 640, 960  # libfacedetection gets worse on larger pictures
@@ -53,6 +56,9 @@ class Flow:
         self.model = model or load(self.options.model, threads=threads)
         self.detector: Detector = DETECTORS.create(self.options.detector, threads=threads)
         self.landmarks = Landmarks(threads)
+        self.restorer = Restorer(self.options.restore, threads) if self.options.restore else None
+        if self.restorer is not None:
+            self.restorer.check(self.model.spec)
 
     def run(self, frames: Iterable[Frame], tracker: Tracker | None = None) -> Iterator[FrameResult]:
         """Results in the order of the frames; at most `batch` frames are held.
@@ -114,12 +120,13 @@ class Flow:
     def _classify(self, held: list[tuple[Frame, Faces]]) -> Iterator[FrameResult]:
         spec = self.model.spec
         parts = [self._crops(frame, faces) for frame, faces in held]
-        scores = self.model(np.concatenate(parts)) if parts else np.zeros((0, len(spec.labels)), np.float32)
+        crops = np.concatenate(parts) if parts else np.zeros((0, spec.size, spec.size, 3), np.uint8)
+        scores = self.model(self.restorer(crops) if self.restorer is not None else crops)
         start = 0
-        for (frame, faces), crops in zip(held, parts, strict=True):
+        for (frame, faces), own in zip(held, parts, strict=True):
             mine = scores[start : start + len(faces)]
             start += len(faces)
-            faces = faces.with_(scores=mine, quality=quality(faces, crops))
+            faces = faces.with_(scores=mine, quality=quality(faces, own))
             yield FrameResult(frame, faces, spec.labels, self.model.unsure(mine))
 
     def _crops(self, frame: Frame, faces: Faces) -> np.ndarray:
