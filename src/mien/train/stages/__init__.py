@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from mien.datasets.streams import Streams
 from mien.errors import RecipeError
 from mien.models.composite import core
+from mien.models.scaled import Scaled
 from mien.registry import Registry
 from mien.train.recipe import Stage
 from mien.train.views import to_tensor
@@ -42,6 +44,8 @@ class Setting:
         runs: folder that other runs lie in.
         generator: the only source of chance, so that a run repeats.
         mirror: probability that a face is shown mirrored.
+        streams: the training rows in several modalities, in place of `pixels`.
+        given: from such rows as they are fed to what `model` is given of them (standardised, where the recipe says so).
     """
 
     model: nn.Module
@@ -56,6 +60,8 @@ class Setting:
     epochs: int = 10
     lr: float = 1e-3
     mirror: float = 0.5
+    streams: Streams | None = None
+    given: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
     def faces(self, rows: Tensor) -> Tensor:
         """The faces of some rows, float32 [n, C, S, S] in [0, 1]."""
@@ -133,5 +139,7 @@ def run_stage(stage: Stage, trainer: Trainer) -> Figures:
         epochs=stage.epochs,
         lr=stage.lr,
         mirror=trainer.recipe.augment.flip,
+        streams=trainer.train.streams,
+        given=trainer.model.scale if isinstance(trainer.model, Scaled) else dict,
     )
     return made(setting)
