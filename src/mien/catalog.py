@@ -61,6 +61,7 @@ KINDS: dict[str, Callable[[], list[Facts]]] = {
     "datasets": _registered("mien.datasets", "DATASETS"),
     "losses": _registered("mien.losses", "LOSSES"),
     "features": _registered("mien.features", "FEATURES"),
+    "fusions": _registered("mien.fusions", "FUSIONS"),
 }
 
 
