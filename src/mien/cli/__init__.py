@@ -17,6 +17,8 @@ from mien.cli import (
     export,
     listing,
     magnify,
+    report,
+    serve,
     study,
     synthetic,
     train,
@@ -48,11 +50,13 @@ def root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("report")(report.report)
 app.command("agree")(coding.agree)
 app.command("magnify")(magnify.magnify)
 app.command("list")(listing.list_kind)
 app.command("show")(listing.show)
 app.add_typer(weights.app, name="weights")
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 data.app.command("synthesise")(synthetic.synthesise)
 data.app.command("scans")(synthetic.scans)
