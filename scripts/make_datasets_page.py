@@ -28,6 +28,8 @@ REAL = (
     "ck48-6", "megc2019", "pedfe", "pedfe-apex", "pedfe-clips", "clips", "synthetic", "ravdess-speech", "emodb", "seed-iv",
     "deap-features", "mahnob-features", "mosi", "pairs-ravdess-rafdb", "pairs-emodb-rafdb", "pairs-seed-iv-rafdb",
     "pairs-mahnob-rafdb",
+    "seed-iv-standardised", "deap-features-standardised", "mahnob-features-standardised", "pairs-seed-iv-standardised-rafdb",
+    "pairs-mahnob-standardised-rafdb",
 )  # fmt: skip
 
 

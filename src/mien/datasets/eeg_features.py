@@ -81,6 +81,8 @@ def _features(root: Path, name: str) -> tuple[Path, Arrays, np.ndarray, dict[str
         "valence": _sign(where, halves[:, 0]),
         "arousal": _sign(where, halves[:, 1]),
         "video": people[:, 1].astype(np.int64),
+        "pleasant": halves[:, 0] == 1,
+        "aroused": halves[:, 1] == 1,
     }
     subject = np.array([f"p{int(person):02d}" for person in people[:, 0]])
     return folder, Arrays(features[:, None]), subject, extra
@@ -90,7 +92,8 @@ def _features(root: Path, name: str) -> tuple[Path, Arrays, np.ndarray, dict[str
 def deap_features(root: Path) -> Index:
     """DEAP's features, one trial a row: `eeg` float32 [1, 160], feature = 32 band + electrode; classes of valence.
 
-    `extra` holds `valence` and `arousal` (+1 or -1) and `video`. No official split: fold by person.
+    `extra` holds `valence` and `arousal` (+1 or -1), `pleasant` and `aroused` (the same as bool) and `video`. No
+    official split: fold by person.
 
     Raises:
         DataError: a file is missing or a line malformed.
@@ -106,7 +109,8 @@ def deap_features(root: Path) -> Index:
 def mahnob_features(root: Path) -> Index:
     """MAHNOB-HCI's features, one trial a row: `eeg` float32 [1, 160], feature = 32 band + electrode; nine classes.
 
-    `extra` holds `valence` and `arousal` (+1 or -1) and `video`. No official split: fold by person.
+    `extra` holds `valence` and `arousal` (+1 or -1), `pleasant` and `aroused` (the same as bool) and `video`. No
+    official split: fold by person.
 
     Raises:
         DataError: a file is missing or a line malformed.
