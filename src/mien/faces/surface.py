@@ -45,11 +45,13 @@ def mean_shape(shapes: np.ndarray, rounds: int = 5) -> np.ndarray:
     Differs: no scaling, for the unit of scans is known.
     """
     centred = np.asarray(shapes, np.float64) - np.mean(shapes, 1, keepdims=True)
-    usual = mean = centred.mean(0)
+    mean = centred.mean(0)
     for _ in range(rounds):
-        turned = [shape @ rigid(shape, mean)[0].T for shape in centred]
-        mean = np.mean(turned, 0)
-    return np.asarray(mean @ rigid(mean, usual)[0].T)
+        mean = np.mean([shape @ rigid(shape, mean)[0].T for shape in centred], 0)
+    turns = np.sum([rigid(mean, shape)[0] for shape in centred], 0)
+    left, _, right = np.linalg.svd(turns)
+    usual = left @ np.diag([1, 1, np.sign(np.linalg.det(left @ right))]) @ right
+    return np.asarray(mean @ usual.T)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class DFDN(nn.Module):
 
     m_2 = gate_2(a_2, b_2), m_s = relu(gate_s(a_s, b_s) + d_s(m_(s-1))) with d_s a 3x3 convolution of stride 2; the mean
     of m_4 over its area is the embedding. Of a single stream there is its ResNet alone, the rival that a fusion must
-    beat. A stream that is missing from a row gets no weight in its gates; in training it then does not touch the stream's
-    statistics. `aux["embedding:NAME"]` is each stream's own mean, for a classifier of its own (`auxiliary-classifier`);
-    `aux["gate:NAME"]` its mean weight in the last gate [N].
+    beat. A stream that is missing from a row gets no weight in its gates; in training it then does not touch that
+    stream's statistics. `aux["embedding:NAME"]` is each stream's own mean, for a classifier of its own
+    (`auxiliary-classifier`); `aux["gate:NAME"]` its mean weight in the last gate [N].
 
     Paper: the name and "RGB + 3D" stand in a survey's table with a thesis as their source (Li Xinwang, "Human sentiment
         analysis with multimodal information fusion", Guangdong University of Technology, 2022), which was not found;
