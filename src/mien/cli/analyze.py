@@ -49,6 +49,7 @@ Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")]
+Page = Annotated[bool, typer.Option("--report", help="Write report.html: the results as one page, without faces.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")]
 
@@ -79,6 +80,7 @@ def analyze(
     overlay: Overlay = False,
     anonymous: Anonymous = False,
     plot: Plot = False,
+    report: Page = False,
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
@@ -109,6 +111,7 @@ def analyze(
             _sheets(run)
         spotted = _micro(run, micro)
         _pictures(run, spotted, overlay=overlay, anonymous=anonymous, plot=plot)
+        _page(run, report)
     _report(run, as_json=as_json, stopped=stopped)
     if stopped:
         raise typer.Exit(130)
@@ -336,6 +339,14 @@ def _pictures(run: Run, spotted: list[Event], *, overlay: bool, anonymous: bool,
     if plot and any(source.kind == "picture" for source in run.sources):
         rows = (row for row in read_rows(run.rows_path) if row["time_s"] is None)
         pictures_chart(rows, labels, run.folder / "pictures.chart.png")
+
+
+def _page(run: Run, wanted: bool) -> None:
+    """report.html, from the files that have just been written."""
+    from mien.report.page import write_report
+
+    if wanted and run.rows_path.is_file():
+        write_report(run.folder)
 
 
 def _report(run: Run, *, as_json: bool, stopped: bool) -> None:
