@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mien.events.event import MISSED_STEPS, EventOptions
 from mien.report.bins import Bins, Series
 from mien.report.rows import COVER
 from mien.table import Row
@@ -161,15 +160,13 @@ class Clock:
 
     def __init__(self, step_s: float) -> None:
         self._step = step_s
-        # the same border between a blink and an absence as that of the events
-        self._absence = max(EventOptions().gap_s, MISSED_STEPS * step_s)
         self._last: dict[str, float] = {}
         self.seen: dict[str, float] = {}
 
     def add(self, name: str, time_s: float) -> None:
-        """Somebody is seen at this time; times rise."""
+        """Somebody is seen; times rise. A frame stands for the time since the one before, unless some are missed."""
         since = time_s - self._last.get(name, -1e9)
-        self.seen[name] = self.seen.get(name, 0.0) + (since if since <= self._absence else self._step)
+        self.seen[name] = self.seen.get(name, 0.0) + (since if since <= 1.5 * self._step else self._step)
         self._last[name] = time_s
 
 
