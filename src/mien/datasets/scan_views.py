@@ -60,10 +60,10 @@ def front_view(mesh: Mesh, size: int = SIDE, window: float = WINDOW, picture: np
 def _sample(picture: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Colours [P, 3] of a picture at places [P, 2] (x, y), between pixels; OpenCV takes at most 32,767 in a row."""
     rows = -(-len(place) // 1024)
-    grid = np.zeros((rows * 1024, 2), np.float32)
-    grid[: len(place)] = place
-    grid = grid.reshape(rows, 1024, 2)
-    found = cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    grid = np.zeros((2, rows * 1024), np.float32)
+    grid[:, : len(place)] = place.T
+    x, y = grid.reshape(2, rows, 1024)
+    found = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found.reshape(-1, 3)[: len(place)])
 
 

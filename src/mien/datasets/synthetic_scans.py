@@ -80,6 +80,7 @@ class ScanSettings:
     vary: bool = False
 
     def __post_init__(self) -> None:
+        ranges: dict[str, tuple[float, float]]
         ranges = {"people": (1, 999), "seed": (0, 2**31), "frames": (2, 200), "step": (1, 10), "noise": (0, 20)}
         ranges |= {"holes": (0, 0.6), "pose": (0, 60), "dark": (0, 0.99)}
         for name, (low, high) in ranges.items():
@@ -136,7 +137,7 @@ def plan(settings: ScanSettings) -> list[Task]:
 def _stills(person: int, settings: ScanSettings) -> list[Task]:
     del settings
     name = f"{'FM'[person % 2]}{person // 2 + 1:04d}"
-    tasks = []
+    tasks: list[Task] = []
     for code, label in bu3dfe.CODES.items():
         for level in (0,) if label == "neutral" else (1, 2, 3, 4):
             stem = f"{name}/{name}_{code}{level:02d}XX_F3D"
