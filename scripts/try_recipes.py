@@ -44,14 +44,14 @@ def shortened(name: str, runs: Path) -> Recipe:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes (default: all but ensembles, which join finished runs)")
+    parser.add_argument("names", nargs="*", help="recipes (default: all but ensembles and fusions, which join finished runs)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of earlier runs")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     DATASETS.names()
     broken = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in given.names or [n for n in recipes() if not load_recipe(n).ensemble.members]:
+        for name in given.names or [n for n in recipes() if not load_recipe(n).joins]:
             recipe = shortened(name, given.runs)
             data = Path(folder) / recipe.dataset
             if not data.is_dir():

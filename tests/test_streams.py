@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ import pytest
 from mien.datasets import Index, one_hot
 from mien.datasets.faces import FaceSet
 from mien.datasets.media import Arrays, Pictures
-from mien.datasets.streams import Streams, padded
-from mien.errors import DataError, RecipeError
+from mien.datasets.streams import Streams, exchanged, padded
+from mien.errors import DataError, MienError, RecipeError
 
 torch = pytest.importorskip("torch")
 
@@ -282,34 +284,142 @@ def test_standardised_network_is_built_again_from_its_facts() -> None:
     assert np.allclose(said, same, atol=1e-5)  # what is padded says nothing
 
 
-def test_a_run_from_end_to_end(tmp_path: Path) -> None:
-    from mien.bench.results import run_bench
-    from mien.datasets import DATASETS, FAKES
-    from mien.train.recipe import FOLDER
-
-    DATASETS.names()  # what is registered brings its fake
-    FAKES["mosi"](tmp_path / "mosi")
-    text = (FOLDER / "mosi-joint.toml").read_text()
-    own = tmp_path / "own.toml"
-    own.write_text(
-        text.replace("epochs = 30", "epochs = 2").replace("\n[streams]", "\narguments = {tiny = true}\n[streams]")
-    )
-    results = tmp_path / "results.jsonl"
-    say: list[str] = []
-    run_bench([str(own)], [1], tmp_path, tmp_path / "runs", results, device="cpu", say=say.append)
-    line = json.loads(results.read_text())
-    missing = line["figures"]["missing"]
-    assert set(missing) == {"audio", "video", "text"}
-    assert set(missing["text"]) == {"absent", "wrong"}
-    assert line["figures"]["mosi"]["faces"] == 6
-    before = (tmp_path / "runs" / "mosi-joint" / "log.jsonl").read_text()
-    run_bench([str(own)], [1], tmp_path, tmp_path / "runs", tmp_path / "other.jsonl", device="cpu", say=say.append)
-    again = json.loads((tmp_path / "other.jsonl").read_text())
-    assert again["figures"] == line["figures"]
-    assert before == (tmp_path / "runs" / "mosi-joint" / "log.jsonl").read_text()
-
-
 def test_fingerprint_sees_every_modality() -> None:
     found = faces_of({"a": Arrays(np.ones((4, 3))), "b": Arrays(np.ones((4, 2)))}, modalities=("a", "b"))
     other = faces_of({"a": Arrays(np.ones((4, 3))), "b": Arrays(np.zeros((4, 2)))}, modalities=("a", "b"))
     assert fingerprint(found) != fingerprint(other) == fingerprint(other)
+
+
+def small_runs(folder: Path, names: list[str], **changes: str) -> list[str]:
+    """Recipes of the package, cut short, in files."""
+    from mien.train.recipe import FOLDER
+
+    found = []
+    for name in names:
+        text = (FOLDER / f"{name}.toml").read_text().replace("epochs = 30", "epochs = 1")
+        for key, value in changes.items():
+            lines = [line for line in text.splitlines() if not line.startswith(f"{key} =")]
+            text = f"{key} = {value}\n" + "\n".join(lines)
+        (folder / f"{name}.toml").write_text(text)
+        found.append(str(folder / f"{name}.toml"))
+    return found
+
+
+SINGLE = ["mosi-audio", "mosi-video", "mosi-text"]
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fake of CMU-MOSI in `mosi` and finished runs of its single modalities in `runs`."""
+    from mien.datasets import DATASETS, FAKES
+    from mien.train.recipe import load_recipe
+    from mien.train.study import Study
+
+    folder = tmp_path_factory.mktemp("fused")
+    DATASETS.names()
+    FAKES["mosi"](folder / "mosi")
+    for name in small_runs(folder, SINGLE):
+        Study.open(load_recipe(name), folder, folder / "runs", torch.device("cpu")).train(lambda _: None)
+    return folder
+
+
+def test_a_run_from_end_to_end(fused: Path) -> None:
+    from mien.bench.results import run_bench
+
+    own = small_runs(fused, ["mosi-joint"])
+    given = {"device": "cpu", "say": lambda _: None}
+    line = run_bench(own, [1], fused, fused / "runs", fused / "r.jsonl", **given)[0]
+    missing = line["figures"]["missing"]
+    assert set(missing) == {"audio", "video", "text"}
+    assert set(missing["text"]) == {"absent", "wrong"}
+    assert line["figures"]["mosi"]["faces"] == 6
+    log = (fused / "runs" / "mosi-joint" / "log.jsonl").read_text()
+    again = run_bench(own, [1], fused, fused / "runs", fused / "other.jsonl", **given)[0]
+    assert again["figures"] == line["figures"]
+    assert log == (fused / "runs" / "mosi-joint" / "log.jsonl").read_text()
+
+
+def joined(fused: Path, rule: str) -> tuple[Any, Any]:
+    """A finished fusion of the single modalities, and its only fold."""
+    from mien.train.recipe import load_recipe
+    from mien.train.study import Study
+
+    recipe = load_recipe(small_runs(fused, [f"mosi-{rule}"])[0])
+    if rule in ("feature", "hybrid"):
+        recipe = dataclasses.replace(recipe, fusion=dataclasses.replace(recipe.fusion, arguments={"l2": 2.0}))
+    study = Study.open(recipe, fused, fused / "runs", torch.device("cpu"))
+    return study, study.train(lambda _: None)[0]
+
+
+def alone(fused: Path, fold: Any) -> dict[str, np.ndarray]:
+    """Scores of the test rows by each single modality, asked without a fusion."""
+    from mien.train.recipe import read_record
+    from mien.train.study import Study
+
+    found = {}
+    for name in SINGLE:
+        folder = fused / "runs" / name
+        study = Study.open(read_record(folder)[0], fused, fused / "runs", torch.device("cpu"))
+        found[name] = study.scores(fold, folder)
+    return found
+
+
+def test_finished_runs_are_joined(fused: Path) -> None:
+    study, fold = joined(fused, "mean")
+    said = alone(fused, fold)
+    assert np.allclose(study.scores(fold, study.folder), np.mean(list(said.values()), 0), atol=1e-6)
+    gone = study.scores(fold, study.folder, absent="text")
+    assert np.allclose(gone, (said["mosi-audio"] + said["mosi-video"]) / 2, atol=1e-6)
+    moved = said["mosi-text"][exchanged(len(fold.test))]
+    other = study.scores(fold, study.folder, wrong="text")
+    assert np.allclose(other, (said["mosi-audio"] + said["mosi-video"] + moved) / 3, atol=1e-6)
+
+
+def test_a_fusion_has_figures_and_a_card(fused: Path) -> None:
+    study, _ = joined(fused, "weights")
+    figures = study.test()
+    assert figures["members"] == SINGLE
+    assert set(figures["learnt"][0]["weights"]) == set(SINGLE)
+    assert set(figures["figures"]["missing"]) == {"audio", "video", "text"}
+    for file in ("run.json", "card.md", "members.png", "confusion.png"):
+        assert (study.folder / file).is_file()
+    assert json.loads((study.folder / "run.json").read_text())["parameters"] == 9026 + 10754 + 10754
+
+
+def test_features_are_learnt_on_training_rows(fused: Path) -> None:
+    from mien.fusions import FUSIONS
+
+    study, fold = joined(fused, "feature")
+    index = read_faces(Recipe("x", "joint-fusion", dataset="mosi", modalities=("audio", "video", "text")), fused)
+    assert index.streams is not None
+    parts = {name: array[:, 0].astype(float) for name, array in index.streams.items.items()}
+    feature = FUSIONS.create("feature", l2=2.0)
+    feature.fit_features({name: array[fold.train] for name, array in parts.items()}, index.majority[fold.train])
+    tested = {name: array[fold.test] for name, array in parts.items()}
+    assert np.allclose(study.scores(fold, study.folder), feature({}, tested), atol=1e-6)
+    hybrid, _ = joined(fused, "hybrid")
+    both = [*alone(fused, fold).values(), feature({}, tested)]
+    assert np.allclose(hybrid.scores(fold, hybrid.folder), np.mean(both, 0), atol=1e-6)
+
+
+def test_members_must_share_their_rows(fused: Path) -> None:
+    from mien.train.recipe import load_recipe
+    from mien.train.study import Study
+
+    own = load_recipe(small_runs(fused, ["mosi-mean"])[0])
+    cpu = torch.device("cpu")
+    for changes, words in (
+        ({"seed": 2}, "member 'mosi-audio' was trained with seed = 1"),
+        ({"select": "last"}, "member 'mosi-audio' was trained with select = 'balanced'"),
+        ({"members": ("nobody",)}, "member 'nobody' has no finished run"),
+        ({"members": ("mosi-audio", "mosi-audio")}, "name each run once"),
+        ({"rule": "best"}, "no fusion is called 'best'"),
+        ({"arguments": {"power": 2}}, r"\[fusion\] mean: .* no arguments"),
+    ):
+        outer = {key: value for key, value in changes.items() if key in ("seed", "select")}
+        inner = dataclasses.replace(own.fusion, **{k: v for k, v in changes.items() if k not in outer})
+        changed = dataclasses.replace(own, fusion=inner, **outer)
+        with pytest.raises(MienError, match=words):
+            Study.open(changed, fused, fused / "runs", cpu).train(lambda _: None)
+    with pytest.raises(RecipeError, match='go with model = "fusion"'):
+        Recipe("x", "fusion")

@@ -30,7 +30,7 @@ def with_recipe(prefix: str = "fer2013-") -> list[str]:
     """Networks that a recipe of that beginning trains, by name."""
     found = [load_recipe(name) for name in recipes() if name.startswith(prefix)]
     # what an ensemble costs is what its members cost
-    return sorted({recipe.model for recipe in found if not recipe.ensemble.members})
+    return sorted({recipe.model for recipe in found if not recipe.joins})
 
 
 def read_costs(path: Path) -> Costs:

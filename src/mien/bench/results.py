@@ -27,7 +27,7 @@ def recipe_key(recipe: Recipe) -> str:
     """
     usual = asdict(Recipe("", ""))
     content = {k: v for k, v in asdict(recipe).items() if k not in ("name", "paper", "oracle") and v != usual[k]}
-    for table in ("clips", "streams"):
+    for table in ("clips", "streams", "fusion"):
         if table in content:
             content[table] = {k: v for k, v in content[table].items() if v != usual[table][k]}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
@@ -215,7 +215,7 @@ def waiting(lines: Iterable[Line]) -> list[Recipe]:
     done = {line["recipe"] for line in lines}
     found = [load_recipe(name) for name in recipes() if name not in done]
     stems = {r.name: r.dataset.removesuffix("-apex").removesuffix("-clips") for r in found}
-    return [r for r in found if r.name.startswith(f"{stems[r.name]}-") and not r.ensemble.members]
+    return [r for r in found if r.name.startswith(f"{stems[r.name]}-") and not r.joins]
 
 
 def table(

@@ -65,9 +65,7 @@ class Streams:
     def wrong(self, name: str, seed: int = 0) -> Streams:
         """The same with one modality taken from another sample: all rows moved along one random cycle, none stays."""
         self._known([name])
-        order = np.random.default_rng(seed).permutation(len(self))
-        other = np.empty_like(order)
-        other[order] = np.roll(order, 1)
+        other = exchanged(len(self), seed)
         items, masks = dict(self.items), dict(self.masks)
         items[name], masks[name] = items[name][other], masks[name][other]
         return Streams(items, masks)
@@ -87,6 +85,18 @@ class Streams:
                 digest.update(np.ascontiguousarray(array[row]).tobytes())
             found.append(digest.hexdigest())
         return np.array(found, "<U32")
+
+
+def exchanged(rows: int, seed: int = 0) -> np.ndarray:
+    """For each of N rows another one, along one random cycle: int64 [N]; of a single row itself.
+
+    >>> bool((exchanged(5) == np.arange(5)).any()), sorted(exchanged(5).tolist())
+    (False, [0, 1, 2, 3, 4])
+    """
+    order = np.random.default_rng(seed).permutation(rows)
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)
+    return other
 
 
 def _shape(array: np.ndarray) -> list[int]:

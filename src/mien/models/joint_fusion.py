@@ -20,7 +20,7 @@ class JointFusion(nn.Module):
     """A modality that is missing adds zeros to the joint embedding.
 
     Paper: Poria et al., "A review of affective computing: from unimodal analysis to multimodal fusion", Information
-        Fusion 37, 2017, section 5.1 (feature-level fusion), with encoders trained for the fused answer.
+        Fusion 37, 2017 (feature-level fusion), with encoders trained for the fused answer.
     Differs: a review's category, not one network; encoders are as small as utterance features need.
 
     Args:
@@ -55,7 +55,7 @@ class JointFusion(nn.Module):
 
 
 @MODELS.register(
-    "joint-fusion", paper="Poria et al. 2017, section 5.1", parameters=30_146, classes=2, size=1, modality="streams"
+    "joint-fusion", paper="Poria et al. 2017, feature level", parameters=30_146, classes=2, size=1, modality="streams"
 )
 def joint_fusion(
     classes: int = 2,

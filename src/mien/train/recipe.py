@@ -130,6 +130,21 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Fusion:
+    """Finished runs over one or several modalities that answer together (in place of a network: `model = "fusion"`).
+
+    Attributes:
+        members: names of finished runs in the same folder of runs, which saw the same rows of the same data.
+        rule: a registered fusion; what it learns, it learns from validation rows, or from training rows' features.
+        arguments: passed to the fusion.
+    """
+
+    members: tuple[str, ...] = ()
+    rule: str = "mean"
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Clips:
     """How a network over clips sees them.
 
@@ -210,6 +225,7 @@ class Recipe:
         frozen: parameters whose names begin so are not trained by the loss; a stage may train them.
         stage: what is done before the first epoch, in this order.
         ensemble: the runs that a recipe of the network `ensemble` joins, and by what rule.
+        fusion: the runs that a recipe of `model = "fusion"` joins, and by what fusion.
         clips: how a network over clips sees them.
         modalities: what a network over several modalities (or one that is not a face) is given, as the data set calls
             them, such as `audio`, `video` and `text`.
@@ -251,6 +267,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
     ensemble: Ensemble = field(default_factory=Ensemble)
+    fusion: Fusion = field(default_factory=Fusion)
     clips: Clips = field(default_factory=Clips)
     modalities: tuple[str, ...] = ()
     features: dict[str, Any] = field(default_factory=dict)
@@ -271,7 +288,14 @@ class Recipe:
             raise RecipeError(f"{self.name}: [clips] frames = {self.clips.frames}; a clip has two at least")
         if bool(self.ensemble.members) != (self.model == "ensemble"):
             raise RecipeError(f'{self.name}: [ensemble] members go with model = "ensemble", and with no other')
+        if bool(self.fusion.members) != (self.model == "fusion"):
+            raise RecipeError(f'{self.name}: [fusion] members go with model = "fusion", and with no other')
         self._check_streams()
+
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """The finished runs that it joins, as an ensemble or by a fusion; none where it trains a network."""
+        return self.ensemble.members or self.fusion.members
 
     def _check_streams(self) -> None:
         strange = sorted(self.features.keys() - set(self.modalities))
@@ -373,9 +397,10 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     teachers = tuple(named(name) for name in recipe.distill.teachers)
     distill = dataclasses.replace(recipe.distill, teachers=teachers)
     ensemble = dataclasses.replace(recipe.ensemble, members=tuple(named(name) for name in recipe.ensemble.members))
+    fusion = dataclasses.replace(recipe.fusion, members=tuple(named(name) for name in recipe.fusion.members))
     inputs = tuple(f"run:{named(kind[4:])}" if kind.startswith("run:") else kind for kind in recipe.inputs)
     changes: dict[str, Any] = {"name": named(recipe.name), "init": named(recipe.init), "inputs": inputs}
-    changes |= {"distill": distill, "ensemble": ensemble}
+    changes |= {"distill": distill, "ensemble": ensemble, "fusion": fusion}
     return dataclasses.replace(recipe, seed=seed, **changes)
 
 

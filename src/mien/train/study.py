@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
 from mien.train.evaluate import evaluate_scores, rated_intensity
 from mien.train.feed import angles_of
 from mien.train.folding import folds_of
+from mien.train.fuse import Fuser, Member, member_recipe
 from mien.train.loop import Trainer, read_oracle
 from mien.train.prepare import read_faces
 from mien.train.recipe import Recipe
@@ -53,11 +54,15 @@ class Study:
     device: torch.device
     team: Team
     data: Path | None = None
+    _members: list[Member] = field(default_factory=list, repr=False)
+    _fusers: dict[Path, Fuser] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, recipe: Recipe, data: Path, runs: Path, device: torch.device, team: Team | None = None) -> Study:
         """Read the data of a recipe; the run's folder is `runs/<name of the recipe>`."""
-        faces = read_faces(recipe, data, Path(runs))
+        # what joins runs sees the data as its first member does
+        first = member_recipe(recipe.fusion.members[0], recipe, Path(runs)) if recipe.fusion.members else recipe
+        faces = read_faces(first, data, Path(runs))
         return cls(recipe, faces, Path(runs) / recipe.name, device, team or Team(), data)
 
     def place(self, number: int, of: int) -> Path:
@@ -79,13 +84,38 @@ class Study:
                 write_record(trainer, fold, time.perf_counter() - start)
         return folds
 
-    def _trainer(self, fold: Fold, number: int, folder: Path) -> Trainer | Joiner:
+    def _trainer(self, fold: Fold, number: int, folder: Path) -> Trainer | Joiner | Fuser:
+        if self.recipe.fusion.members:
+            return self._fuser(fold, number, folder)
         shared: dict[str, Any] = {"team": self.team, "home": self.folder}
         if self.recipe.ensemble.members:
             shared |= {"fold": fold, "number": number, "read": self._read}
             return Joiner(self.recipe, self.faces, folder, self.device, **shared)
         shared |= {"rows": (fold.train, fold.val), "watched": fold.test}
         return Trainer(self.recipe, self.faces, folder, self.device, **shared)
+
+    def _fuser(self, fold: Fold, number: int, folder: Path) -> Fuser:
+        if folder not in self._fusers:
+            self._members = self._members or [self._member(name) for name in self.recipe.fusion.members]
+            self._fusers[folder] = Fuser(
+                self.recipe,
+                self._members,
+                folder,
+                self.device,
+                fold=fold,
+                number=number,
+                place=lambda home: home / folder.relative_to(self.folder),
+                team=self.team,
+            )
+        return self._fusers[folder]
+
+    def _member(self, name: str) -> Member:
+        if self.data is None:
+            raise RecipeError(f"{self.recipe.name}: members of a fusion read the data themselves; use Study.open")
+        theirs, folder = member_recipe(name, self.recipe, self.folder.parent), self.folder.parent / name
+        faces = read_faces(theirs, self.data, self.folder.parent)
+        study = Study(theirs, faces, folder, self.device, self.team, self.data)
+        return Member(name, folder, theirs, faces, study.scores)
 
     def _read(self, recipe: Recipe) -> FaceSet:
         if self.data is None:
@@ -122,20 +152,26 @@ class Study:
         intensity = rated_intensity(scores, self.faces.labels, tested)
         if intensity:
             facts["intensity"] = intensity
-        if self.recipe.streams.missing and self.faces.streams and len(self.faces.streams.names) > 1:
+        if self.recipe.streams.missing and len(self.modalities) > 1:
             facts["missing"] = self._missing(folds)
         if self.recipe.oracle:
             facts["oracle"] = self._oracle(folds)
-        joined = {"members": list(self.recipe.ensemble.members)} if self.recipe.ensemble.members else {}
+        joined: dict[str, Any] = {"members": list(self.recipe.joins)} if self.recipe.joins else {}
+        if self._fusers:
+            joined |= {"fusion": self.recipe.fusion.rule, "learnt": [f.fusion.learnt for f in self._fusers.values()]}
         return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks], **joined}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the network or the members of a fusion read; empty for a network of faces alone."""
+        read = [name for member in self._members for name in member.modalities]
+        return tuple(dict.fromkeys(read)) or self.recipe.modalities
 
     def _missing(self, folds: list[Fold]) -> dict[str, Any]:
         """Accuracy and UAR of the test rows with each modality absent, and with it taken from another test row."""
         found: dict[str, Any] = {}
         truth = np.concatenate([self.faces.majority[fold.test] for fold in folds])
-        streams = self.faces.streams
-        assert streams is not None
-        for name in streams.names:
+        for name in self.modalities:
             for what in ("absent", "wrong"):
                 parts = [self.scores(fold, self.place(i, len(folds)), **{what: name}) for i, fold in enumerate(folds)]
                 matrix = confusion(
@@ -173,6 +209,10 @@ class Study:
             absent: a modality that is taken from every row.
             wrong: a modality that every row has from another of the rows.
         """
+        if self.recipe.fusion.members:
+            folds = folds_of(self.recipe, self.faces)[0]
+            number = [known.name for known in folds].index(fold.name)
+            return self._fuser(folds[number], number, folder).scores(fold.test, absent, wrong)
         network = load_network(folder, self.device)
         state = load_state(folder / "best.pt") or {}
         tested = self.faces[fold.test]
@@ -196,7 +236,7 @@ def machine(device: torch.device) -> str:
     return f"{os.cpu_count()}-core {platform.machine()}, {platform.system()}, no GPU"
 
 
-def write_record(trainer: Trainer | Joiner, fold: Fold, seconds: float) -> None:
+def write_record(trainer: Trainer | Joiner | Fuser, fold: Fold, seconds: float) -> None:
     """Leave beside the weights: recipe, versions, data, seeds, the curves as CSV and PNG, and a card."""
     recipe, folder, history = trainer.recipe, trainer.folder, trainer.history
     known = json.loads((folder / "run.json").read_text()) if (folder / "run.json").is_file() else {}
@@ -220,17 +260,17 @@ def write_record(trainer: Trainer | Joiner, fold: Fold, seconds: float) -> None:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(history)
-    if isinstance(trainer, Joiner):
+    if isinstance(trainer, Joiner | Fuser):
         trainer.draw()
         card = trainer.card(record)
     else:
         card = _card(record, trainer)
-    if recipe.ensemble.rule in LEARNT or not recipe.ensemble.members:
+    if recipe.ensemble.rule in LEARNT or not recipe.joins:
         draw_curves(trainer)
     (folder / "card.md").write_text(card, encoding="utf-8")
 
 
-def draw_curves(trainer: Trainer | Joiner) -> None:
+def draw_curves(trainer: Trainer | Joiner | Fuser) -> None:
     """`curves.png`: training loss, and accuracy on the validation faces or, without any, on the training faces."""
     history = trainer.history
     key, measured = ("val_accuracy", "validation") if len(trainer.val) else ("train_accuracy", "training, augmented")

@@ -100,6 +100,20 @@ def predict(
     return np.concatenate(parts)
 
 
+@torch.no_grad()
+def embeddings(model: nn.Module, shown: np.ndarray | Streams, device: torch.device, batch: int = 256) -> np.ndarray:
+    """What the last linear layer of a network reads [N, D], of faces or streams as `predict` takes them."""
+    model.eval()
+    parts = []
+    for start in range(0, len(shown), batch):
+        rows = shown[start : start + batch]
+        inputs = as_inputs(rows) if isinstance(rows, Streams) else {"face": to_tensor(torch.from_numpy(rows))}
+        given = {name: x.to(device) for name, x in inputs.items()}
+        alone = given if isinstance(rows, Streams) else given["face"]
+        parts.append(model(alone).embedding.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
 def _predict_streams(model: nn.Module, streams: Streams, device: torch.device, batch: int) -> np.ndarray:
     parts = []
     for start in range(0, len(streams), batch):
