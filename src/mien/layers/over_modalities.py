@@ -23,7 +23,7 @@ def modality(inputs: Tensor | Mapping[str, Tensor], name: str) -> tuple[Tensor, 
     x = inputs[name] if isinstance(inputs, Mapping) else inputs
     there = inputs.get(f"{name}_mask") if isinstance(inputs, Mapping) else None
     if there is None:
-        there = torch.ones(x.shape[:2] if x.ndim == 3 else (len(x), 1), dtype=torch.bool, device=x.device)
+        there = torch.ones(x.shape[:2] if x.ndim == 3 else (x.shape[0], 1), dtype=torch.bool, device=x.device)
     return x, there
 
 
