@@ -42,7 +42,8 @@ class Spec:
 
     Attributes:
         name: of the weights.
-        task: `expression`, `detection`, `landmarks`, `sequence`, `voice` or `restoration` (of faces: the input's shape comes out).
+        task: `expression`, `detection`, `landmarks`, `sequence`, `voice` or `restoration` (of faces: the input's shape
+            comes out).
         labels: names of the outputs, in order (empty for landmarks).
         size: side of the input, pixels.
         colour: `gray` (one channel, BT.601) or `rgb`.
