@@ -119,7 +119,8 @@ class Desk:
             except (MienError, ImportError):
                 continue
             detectors.append(detector)
-        detectors.sort(key=lambda name: (name != Options.detector, name == "none", name))
+        first = self._flow({"model": default, "detector": Options.detector, "min_face": 24}).detector.name
+        detectors.sort(key=lambda name: (name != first, name == "none", name))
         return {"default": Path(default).name, "detectors": detectors, "models": models}, b""
 
 

