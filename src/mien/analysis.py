@@ -26,10 +26,12 @@ from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sequence import SequenceModel
 from mien.pipeline.sources import Problem, Source, find_sources, frames
 from mien.pipeline.summary import summarise
+from mien.pipeline.voice import Heard, VoiceModel, added_columns, listen, voice_columns, with_voice
 from mien.table import Row, Table, columns, read_rows, rows_of
 from mien.types import FrameResult
 
 EVENTS = "events.csv"
+VOICE = "voice.csv"
 Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -64,6 +66,7 @@ def analyze(
     baseline: bool = False,
     events: EventOptions | None = None,
     people: str | os.PathLike[str] | None = None,
+    audio: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Table:
     """Analyse and return one table of all faces; for videos also its `events`.
@@ -77,11 +80,13 @@ def analyze(
         events: what counts as an event (`mien.events.EventOptions`).
         people: a CSV with the columns `track,person`: adds the column `person`; events, smoothing and baseline are then
             made for each person.
+        audio: a voice network, as `mien export` writes it: adds columns of voice and of face and voice.
 
     Raises:
         InputError: a source, or the file of names, cannot be read, or one name stands for two people.
     """
     named = None if people is None else read_people(os.fspath(people))
+    voice = None if audio is None else VoiceModel(os.fspath(audio))
     timing = Timing(smooth, baseline, events or EventOptions(), named)
     labels: tuple[str, ...] = ()
     rows: list[Row] = []
@@ -94,8 +99,13 @@ def analyze(
     if named and (trouble := survey.trouble()):
         raise InputError(f"{named.path}: {trouble}")
     second = _second_pass(survey)
-    rows = list(second.run(rows))
-    return Table(timing.names(labels), rows, second.events)
+    rows, names = list(second.run(rows)), timing.names(labels)
+    if voice is not None:
+        videos = [item.name for item in find_sources(_names(source))[0] if item.kind == "video"]
+        heard = {name: listen(name, voice) for name in videos}
+        names = (*names, *added_columns(labels, voice.spec.labels))
+        rows = [{name: row.get(name) for name in names} for row in with_voice(rows, labels, heard)]
+    return Table(names, rows, second.events)
 
 
 def _surveyed(rows: Iterable[Row], labels: Sequence[str], timing: Timing) -> Survey:
@@ -142,6 +152,8 @@ class Run:
         markers: of stimuli, joined to the events; None: no columns for them.
         events: of all videos, once the run has ended.
         sequence: reads each event as a whole and adds `sequence_<label>` to events.csv; None adds nothing.
+        voice: hears each video: voice.csv, and columns of voice and of face and voice in the table; None adds nothing.
+        heard: what it heard, by source, once the run has ended.
     """
 
     flow: Flow
@@ -156,6 +168,8 @@ class Run:
     markers: list[Marker] | None = None
     events: list[Event] = field(default_factory=list)
     sequence: SequenceModel | None = None
+    voice: VoiceModel | None = None
+    heard: dict[str, Heard] = field(default_factory=dict)
     _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -274,12 +288,14 @@ class Run:
         if self.timing.people:
             self._add_people(entries)
         with_events(entries, model.spec.labels, second)
+        self._hear(entries)
         summary = {
             "mien": __version__,
             "model": {"name": model.spec.name, "sha256": model.sha256, "unsure_below": model.spec.unsure_below},
             "options": asdict(self.flow.options),
             "events": self.timing.facts(),
             **({"sequence": self._sequence_facts(self.sequence)} if self.sequence else {}),
+            **({"voice": self.voice.facts()} if self.voice else {}),
             "labels": list(model.spec.labels),
             "sources": entries,
             "problems": [asdict(problem) for problem in self.problems],
@@ -349,6 +365,26 @@ class Run:
             rows = [{**row, **more} for row, more in zip(rows, found, strict=True)]
             names = (*names, *(f"sequence_{label}" for label in self.sequence.spec.labels))
         writers.write_whole(path, events_csv(rows, names))
+
+    def _hear(self, entries: list[dict[str, Any]]) -> None:
+        """voice.csv, the columns of voice and of face and voice, and what the summary says of them."""
+        path, voice = self.folder / VOICE, self.voice
+        if voice is None:
+            path.unlink(missing_ok=True)  # of another analysis
+            return
+        for source in self.sources:
+            if source.kind == "camera":
+                self.heard[source.name] = Heard(voice.spec.labels, trouble="a camera has no sound; record it first")
+            elif source.kind == "video" and source.name in self.state and self.state[source.name].done:
+                self.heard[source.name] = listen(source.name, voice)
+        labels = self.flow.model.spec.labels
+        names = (*self._writer.names, *added_columns(labels, voice.spec.labels))
+        self._writer.replace(with_voice(read_rows(self._writer.working), labels, self.heard), names)
+        rows = [row for name, heard in self.heard.items() for row in heard.rows(name)]
+        writers.write_whole(path, events_csv(rows, ("source", "time_s", *voice_columns(voice.spec.labels))))
+        for entry in entries:
+            if entry["source"] in self.heard:
+                entry["voice"] = self.heard[entry["source"]].facts()
 
     def _sequence_facts(self, model: SequenceModel) -> dict[str, Any]:
         note = model.check(self.flow.model.spec.labels, self.flow.model.spec.name)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PLACE = ("source", "frame", "time_s", "face", "track", "x1", "y1", "x2", "y2", "detection")
 VERDICT = ("label", "score", "unsure")
 INTEGERS = frozenset({"frame", "face", "track"})
-TEXTS = frozenset({"source", "person", "label"})
+TEXTS = frozenset({"source", "person", "label", "voice", "voice_label", "fused_from", "fused_label"})
 
 Row = dict[str, Any]
 

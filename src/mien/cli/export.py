@@ -37,8 +37,9 @@ def export(
     require("onnx", "train")
     from mien.export.onnx import export_run
     from mien.export.sequence import reads_clips
+    from mien.export.voice import reads_sound
 
-    if restorer or reads_clips(run[-1]):
+    if restorer or reads_clips(run[-1]) or reads_sound(run[-1]):
         refused = {"--int8": int8, "--mirror": mirror, "--prior": prior is not None, "several runs": len(run) > 1}
         _other(run[-1], data, out, refused, restorer, name=name or run[-1].name, half=half, command=command)
         return
@@ -61,14 +62,15 @@ def export(
 def _other(
     run: Path, data: Path, out: Path, refused: dict[str, bool], restorer: bool, *, name: str, half: bool, command: str
 ) -> None:
-    """Export what is no classifier of faces: a generator, or a network over clips."""
+    """Export what is no classifier of faces: a generator, or a network over sound or over clips."""
     from mien.export.restore import export_restorer
     from mien.export.sequence import export_sequence
+    from mien.export.voice import export_voice, reads_sound
 
     if any(refused.values()):
         asked = ", ".join(word for word, given in refused.items() if given)
-        kind = "generators" if restorer else "networks over clips"
+        kind = "generators" if restorer else "networks over sound" if reads_sound(run) else "networks over clips"
         raise typer.BadParameter(f"{asked}: not for {kind}", param_hint="RUN")
-    export_one = export_restorer if restorer else export_sequence
+    export_one = export_restorer if restorer else export_voice if reads_sound(run) else export_sequence
     for key, value in export_one(run, data, out, name=name, half=half, command=command).items():
         typer.echo(f"{key}: {value}")

@@ -291,6 +291,7 @@ def write(
     half: bool,
     output: str = "scores",
     given: tuple[str, Tensor] | None = None,
+    axes: dict[int, str] | None = None,
 ) -> None:
     """Write a network as ONNX with its Spec inside, whole or not at all, and check it.
 
@@ -298,6 +299,7 @@ def write(
         half: store weights in 16 bits.
         output: name of the output.
         given: name of the input and a sample of it [8, ...]; None: `face` [8, C, S, S], by the Spec.
+        axes: further axes of the input whose length may vary, by number.
 
     Raises:
         WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half`).
@@ -312,7 +314,7 @@ def write(
             buffer,  # type: ignore[arg-type]
             input_names=[name],
             output_names=[output],
-            dynamic_axes={name: {0: "n"}, output: {0: "n"}},
+            dynamic_axes={name: {0: "n", **(axes or {})}, output: {0: "n"}},
             opset_version=17,
             dynamo=False,
         )

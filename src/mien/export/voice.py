@@ -1,0 +1,101 @@
+"""A run over features of sound becomes an ONNX file with its Spec, for `mien analyze --audio`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.errors import WeightsError
+from mien.export.onnx import licence, write
+from mien.features import FEATURES
+from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
+from mien.metrics.calibration import log_softmax
+from mien.pipeline.voice import TASK
+from mien.spec import Spec
+from mien.train.checkpoint import average_runs
+from mien.train.folding import folds_of
+from mien.train.prepare import read_faces
+from mien.train.recipe import read_record
+from mien.train.views import predict
+
+MODALITY = "audio"
+
+
+class VoiceScorer(nn.Module):
+    """Features of sound [N, T, D] to scores [N, K]: softmax(network(sound) / temperature)."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, sound: Tensor) -> Tensor:
+        return torch.softmax(self.network({MODALITY: sound}).logits / self.temperature, 1)
+
+
+def reads_sound(run: Path) -> bool:
+    """Whether a run's network reads sound alone."""
+    recipe, _ = read_record(run)
+    return recipe.modalities == (MODALITY,)
+
+
+def export_voice(
+    run: Path, data: Path, out: Path, *, name: str, half: bool = True, command: str = ""
+) -> dict[str, Any]:
+    """Write the network of a finished run over sound, calibrated on its validation rows where it has some.
+
+    Args:
+        run: folder of the run, of one fold where there are several.
+        data: folder of its data set.
+        half: store weights in 16 bits.
+        command: how the run was trained, for the Spec.
+
+    Returns:
+        The validation figures and what was chosen.
+
+    Raises:
+        WeightsError: the run's sound is no feature extractor's, or the written file disagrees with the network.
+    """
+    network, state = average_runs([run])
+    recipe, which = read_record(run)
+    asked = recipe.features.get(MODALITY, "as-is")
+    sound = {"name": asked.partition(":")[0]} if isinstance(asked, str) else dict(asked)
+    facts = FEATURES.facts(sound["name"])
+    if facts.get("extra") != MODALITY:
+        raise WeightsError(f"{run} reads {sound['name']}, not sound; only runs over sound can be exported")
+    voices = read_faces(recipe, data, run.parent.parent if which != "official" else run.parent)
+    named = {fold.name: fold for fold in folds_of(recipe, voices)[0]}
+    if which not in named or voices.streams is None:
+        raise WeightsError(f"{run}: these data have no {which!r}; name the data that it was trained on")
+    chosen = voices[named[which].val]
+    chosen = chosen[chosen.majority >= 0]
+    figures: dict[str, Any] = {"note": "no validation rows: not calibrated"}
+    temperature = 1.0
+    if len(chosen):
+        logits = predict(network, chosen.shown, torch.device("cpu"))
+        temperature = round(fit_temperature(logits, chosen.majority), 4)
+        scores = np.exp(log_softmax(logits / temperature))
+        matrix = confusion(chosen.majority, scores.argmax(1), len(voices.labels))
+        figures = {"val_accuracy": round(accuracy(matrix), 4), "val_uar": round(uar(matrix), 4)}
+        figures |= {"val_ece": round(calibration_error(scores, chosen.majority), 4), "temperature": temperature}
+    steps, width = voices.streams.shapes[MODALITY]
+    spec = Spec(
+        name=name,
+        task=TASK,
+        labels=voices.labels,
+        sound={**sound, "version": facts.get("version", 1)},
+        temperature=temperature,
+        architecture=state["model"],
+        parameters=sum(p.numel() for p in network.parameters()),
+        trained_on=(recipe.dataset,),
+        licence=licence(recipe),
+        command=command,
+        figures={key: value for key, value in figures.items() if key.startswith("val_")},
+    )
+    sample = torch.from_numpy(np.resize(voices.streams.items[MODALITY], (8, steps, width)).astype(np.float32))
+    axes = {1: "t"} if steps > 1 else None
+    write(VoiceScorer(network, temperature), spec, out, half=half, given=("sound", sample), axes=axes)
+    return figures
