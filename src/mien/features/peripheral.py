@@ -30,6 +30,8 @@ temperature."""
 MAHNOB = ("pulse", "pulse", "pulse", "skin", "", "breath", "temperature")
 """MAHNOB-HCI: three of ECG (EXG1-3), GSR1, Erg1 (not a body signal), Resp, Temp."""
 LAYOUTS = {"deap": DEAP, "mahnob": MAHNOB}
+USUAL = {"pulse": (70.0, 50.0, 40.0, 0.0), "breath": (15.0, 0.0, 0.5)}
+"""What stands in for statistics that a whole recording does not show: those of a person at rest, without height."""
 LEAST = 1e-9
 
 
@@ -194,7 +196,8 @@ def peripheral(
     version=1,
 )
 def extractor(layout: str = "deap", rate: float = 128.0, seconds: float = 10.0, step: float = 5.0) -> Extractor:
-    """`peripheral` of a recording; what a window does not show is given its median over the recording's windows.
+    """`peripheral` of a recording; what a window does not show is given its median over the recording's windows, and
+    what none of them shows the value of `USUAL`.
 
     Args:
         layout: `deap` or `mahnob`: what the channels are.
@@ -207,13 +210,14 @@ def extractor(layout: str = "deap", rate: float = 128.0, seconds: float = 10.0, 
     """
     if layout not in LAYOUTS:
         raise DataError(f"layout {layout!r}; choose {' or '.join(LAYOUTS)}")
+    kinds = [kind for kind in LAYOUTS[layout] if kind]
+    resting = [value for kind in kinds for value in USUAL.get(kind, (0.0,) * len(NAMES[kind]))]
 
     def extract(item: Any) -> np.ndarray:
         values = peripheral(np.asarray(item), rate, LAYOUTS[layout], seconds, step).values
-        for column in values.T:
+        for column, usual in zip(values.T, resting, strict=True):
             known = np.isfinite(column)
-            if known.any():
-                column[~known] = np.median(column[known])
+            column[~known] = np.median(column[known]) if known.any() else usual
         return values
 
     return extract

@@ -29,7 +29,7 @@ class BilinearNetwork(nn.Module):
 
     Paper: Lin, RoyChowdhury, Maji, ICCV 2015.
     Differs: they pair networks trained on ImageNet (VGG-M and VGG-D); these streams are small and trained anew. A
-        linear layer follows, for they feed a classifier directly.
+        linear layer and a layer norm follow, for the numbers of a long vector of length 1 are small.
 
     Args:
         channels: C.
@@ -45,7 +45,7 @@ class BilinearNetwork(nn.Module):
         if not widths:
             raise RecipeError("a bilinear network needs at least one width, such as widths = [16, 32]")
         self.streams = nn.ModuleList(self._stream(channels, widths, kernel) for kernel in (3, 5))
-        self.reduce = nn.Sequential(nn.Linear(widths[-1] ** 2, dim), nn.ReLU())
+        self.reduce = nn.Sequential(nn.Linear(widths[-1] ** 2, dim), nn.LayerNorm(dim), nn.ReLU())
 
     @staticmethod
     def _stream(channels: int, widths: tuple[int, ...], kernel: int) -> nn.Sequential:

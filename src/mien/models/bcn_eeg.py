@@ -17,29 +17,32 @@ from mien.layers.irnn import Recurrent
 from mien.layers.over_modalities import modality
 from mien.models import MODELS, Inputs, Output
 
-SHAPES = {"face": (1, 48, 48), "eeg": (1, 768)}
-"""A grey face and EEG in one window: three bands of 16 x 16 pixels (`band-images`)."""
+SHAPES = {"face": (1, 48, 48), "eeg": (10, 768)}
+"""A grey face, and EEG in ten windows: three bands of 16 x 16 pixels each (`band-images`)."""
 
 
 class PictureSequence(nn.Module):
-    """Pictures over time [N, T, C, S, S] to [N, dim]: a bilinear network each, an LSTM, attention over its states."""
+    """Pictures over time [N, T, C, S, S] to [N, dim]: a bilinear network each, an LSTM, attention over its states.
 
-    def __init__(self, channels: int, widths: tuple[int, ...], dim: int) -> None:
+    A single picture, `still`, is not a sequence and has the bilinear network alone.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...], dim: int, still: bool) -> None:
         super().__init__()
         self.pictures = BilinearNetwork(channels, widths, dim)
-        self.lstm = Recurrent("lstm", dim, dim)
-        self.attend = AttendSteps(dim)
+        self.lstm = None if still else Recurrent("lstm", dim, dim)
+        self.attend = None if still else AttendSteps(dim)
 
     def forward(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """The vector, 0 where nothing is there, and the weights of the steps, those that are there first."""
-        if x.shape[1] == 1:
-            found = self.pictures(x[:, 0])[:, None]
-        else:
-            x, there = to_front(x, there)
-            # only pictures that are there, for the sake of the batch norms' statistics
-            some = at_least_one(there)
-            found = x.new_zeros(*some.shape, self.lstm.width).masked_scatter(some[:, :, None], self.pictures(x[some]))
-        states, _ = self.lstm(found, None if x.shape[1] == 1 else at_least_one(there))
+        if self.lstm is None or self.attend is None:
+            weight = there.to(x.dtype)
+            return self.pictures(x[:, 0]) * weight, weight
+        x, there = to_front(x, there)
+        # only pictures that are there, for the sake of the batch norms' statistics
+        some = at_least_one(there)
+        found = x.new_zeros(*some.shape, self.lstm.width).masked_scatter(some[:, :, None], self.pictures(x[some]))
+        states, _ = self.lstm(found, some)
         pooled: tuple[Tensor, Tensor] = self.attend(states, there)
         return pooled
 
@@ -82,7 +85,10 @@ class BCNEEG(nn.Module):
         self.names, self.bands = tuple(shapes), bands
         self.sides = {name: self._side(name, shape) for name, shape in shapes.items() if len(shape) == 2}
         channels = {name: bands if len(shape) == 2 else int(shape[-3]) for name, shape in shapes.items()}
-        self.encoders = nn.ModuleDict({n: PictureSequence(channels[n], tuple(widths), dim) for n in self.names})
+        still = {name: len(shape) == 3 or shape[0] == 1 for name, shape in shapes.items()}
+        self.encoders = nn.ModuleDict(
+            {name: PictureSequence(channels[name], tuple(widths), dim, still[name]) for name in self.names}
+        )
         self.fuse = nn.LSTM(dim, hidden, 3, batch_first=True, bidirectional=True, dropout=dropout / 2)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * hidden * len(self.names), classes)
@@ -115,7 +121,7 @@ class BCNEEG(nn.Module):
         return Output(self.head(self.dropout(embedding)), embedding, aux)
 
 
-@MODELS.register("bcn-eeg", paper="Zhao, Chen 2021", parameters=315_140, classes=4, size=48, modality="streams")
+@MODELS.register("bcn-eeg", paper="Zhao, Chen 2021", parameters=280004, classes=4, size=48, modality="streams")
 def bcn_eeg(
     classes: int = 4, shapes: Mapping[str, Sequence[int]] = SHAPES, *, tiny: bool = False, **arguments: Any
 ) -> BCNEEG:
