@@ -69,6 +69,7 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     from mien.server.extras import pictures_of
 
     options, result = facts["options"], Path("..") / RESULT
+    tell({"stage": "starting"})
     os.chdir(INPUT)
     names = [f"./{name}" if name.startswith("camera") else name for name in sorted(os.listdir())]
     usable, problems, totals = _looked_at(names, facts, options["every"])

@@ -25,6 +25,8 @@ from mien.server.store import CANCELLED, DONE, FAILED, OVER, Job, Store
 JOB_WORKER = (sys.executable, "-m", "mien.server.job_worker")
 LOG = logging.getLogger("mien.server")
 LONGEST_SWEEP_S = 60.0
+START_S = 60.0
+"""Time for a process to load the libraries, seconds."""
 
 
 def home_name(folder: Path) -> str:
@@ -162,7 +164,8 @@ class Runner:
             except TimeoutError:
                 # an annotated copy tells nothing while it is drawn, but its file grows
                 alive = max(alive, await asyncio.to_thread(_last_change, self.place(job.id) / RESULT))
-                if time.time() - alive > self._settings.timeout_s + (GRACE_S if self._closing else 0):
+                patience = self._settings.timeout_s if last else max(START_S, self._settings.timeout_s)
+                if time.time() - alive > patience:
                     process.kill()
                     self._metrics.workers_lost.labels("hung").inc()
                     return last, True
