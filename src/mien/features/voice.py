@@ -39,7 +39,7 @@ def librosa() -> ModuleType:
     import librosa.effects
     import librosa.feature
 
-    return package  # type: ignore[no-any-return]
+    return package
 
 
 def waveform(item: Any) -> np.ndarray:

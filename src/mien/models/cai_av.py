@@ -50,7 +50,8 @@ class SpeechLSTM(nn.Module):
             x = block(x) * there[:, None].to(x.dtype)
         states = self.lstm(x.transpose(1, 2))[0]
         last = (lengths(there) - 1)[:, None, None].expand(-1, 1, states.shape[2])
-        return states.gather(1, last)[:, 0]
+        said: Tensor = states.gather(1, last)
+        return said[:, 0]
 
 
 class CaiAV(nn.Module):
