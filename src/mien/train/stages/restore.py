@@ -32,7 +32,7 @@ class Restore:
         first, then the critics): make it two stages, the first with `local` and `overall` 0. Ge, Dai, Zhu et al.,
         Applied Sciences 11(24) 11588, 2021.
     Differs: L1 in place of L2; the generator is taught where the face is hidden, for it is not told; both critics join
-        at once; no parsing network; L_p is ours.
+        at once; no parsing network; L_p is ours; the learning rate falls to zero along a cosine.
 
     Attributes:
         least, most: share of the face's area that is hidden, drawn evenly.
@@ -50,7 +50,7 @@ class Restore:
     most: float = 0.6
     clean: float = 0.2
     hidden: float = 1.0
-    mask: float = 0.1
+    mask: float = 0.3
     local: float = 0.0
     overall: float = 0.0
     perceptual: float = 0.0
@@ -67,11 +67,17 @@ class Restore:
         pair = Pair(self, generator, setting)
         with learning(generator) as parameters:
             step = torch.optim.Adam(parameters, lr=setting.lr, betas=(0.5, 0.999))
+            slower = torch.optim.lr_scheduler.CosineAnnealingLR(
+                step, setting.epochs * -(-len(setting.pixels) // setting.batch)
+            )
             figures: list[list[float]] = []
             for _ in range(setting.epochs):
-                given = (self._given(setting, rows) for rows in setting.batches())
-                # in a batch of very few, chance may hide none
-                figures = [pair.learn(step, x, y, mask) for x, y, mask in given if mask.any()]
+                figures = []
+                for rows in setting.batches():
+                    x, y, mask = self._given(setting, rows)
+                    if mask.any():  # in a batch of very few, chance may hide none
+                        figures.append(pair.learn(step, x, y, mask))
+                    slower.step()
         mean = np.mean(figures, 0)
         names = ("l1", "hidden_l1", "mask_error", *(("fooled",) if pair.critics else ()))
         return {name: round(float(value), 4) for name, value in zip(names, mean, strict=True)}
