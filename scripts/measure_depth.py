@@ -21,9 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from mien.datasets.faces import FaceSet
+from mien.datasets.streams import Streams
 from mien.datasets.synthetic_scans import ScanSettings, synthesise
 from mien.metrics import confusion, uar
 from mien.metrics.bootstrap import bootstrap
+from mien.train.distributed import Team
 from mien.train.folding import folds_of
 from mien.train.loop import pick_device
 from mien.train.prepare import read_faces
@@ -74,21 +77,36 @@ def answers(study: Study, **missing: str) -> tuple[np.ndarray, np.ndarray, np.nd
     return rows, np.concatenate(said), study.faces.majority[rows]
 
 
-def measure(name: str, trained: str, folder: Path, runs: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def look(recipe: Recipe, condition: str, folder: Path, runs: Path, seen: dict[Any, FaceSet]) -> FaceSet:
+    """The scans of one condition in a recipe's modalities, each of which is read but once."""
+    items, masks = {}, {}
+    for name in recipe.modalities:
+        how = {name: recipe.features[name]} if name in recipe.features else {}
+        key = (condition, name, repr(how))
+        if key not in seen:
+            alone = dataclasses.replace(recipe, modalities=(name,), features=how)
+            seen[key] = read_faces(alone, folder / condition, runs / condition)
+        streams = seen[key].streams
+        assert streams is not None
+        items[name], masks[name] = streams.items[name], streams.masks[name]
+    return dataclasses.replace(seen[key], streams=Streams(items, masks))
+
+
+def measure(
+    name: str, trained: str, folder: Path, runs: Path, seeds: Sequence[int], seen: dict[Any, FaceSet]
+) -> list[dict[str, Any]]:
     """Figures of one recipe trained on the scans of one condition, under each condition."""
     ways = {"": {}, "without the picture": {"absent": "face"}, "without depth": {"absent": "depth"}}
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     truth = people = np.zeros(0)
-    seen: dict[str, Any] = {}
     for seed in seeds:
         recipe: Recipe = with_seed(load_recipe(name), seed) if seed > 1 else load_recipe(name)
-        study = Study.open(recipe, folder / trained, runs / trained, pick_device("cpu"))
+        faces = look(recipe, trained, folder, runs, seen)
+        study = Study(recipe, faces, runs / trained / recipe.name, pick_device("cpu"), Team())
         study.train(say=lambda text: None)
         for condition in TESTS:
-            if condition not in seen:
-                seen[condition] = read_faces(recipe, folder / condition, runs / condition)
             # the same people and scans in the same order, so that the folds are the same
-            looked = dataclasses.replace(study, faces=seen[condition])
+            looked = dataclasses.replace(study, faces=look(recipe, condition, folder, runs, seen))
             if (looked.faces.group != study.faces.group).any():
                 raise SystemExit(f"{folder / condition} holds other people than {folder / trained}")
             for way, missing in ways.items() if name == FUSED else (("", {}),):
@@ -160,12 +178,13 @@ def main() -> None:
             for _ in synthesise(given.make, given.folder / name, settings):
                 pass
     lines = []
+    seen: dict[Any, FaceSet] = {}
     for trained in ("plain", "varied"):
         for name in RECIPES:
             kept = given.runs / f"depth-{trained}-{name}-{'-'.join(map(str, given.seed))}.json"
             if not kept.is_file():
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_text(json.dumps(measure(name, trained, given.folder, given.runs, given.seed)))
+                kept.write_text(json.dumps(measure(name, trained, given.folder, given.runs, given.seed, seen)))
             lines += json.loads(kept.read_text())
     facts = {"date": datetime.date.today().isoformat(), "machine": machine(pick_device("cpu"))}
     facts |= {"python": platform.python_version(), "seeds": given.seed, "people": PEOPLE, "synthetic": True}
