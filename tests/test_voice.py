@@ -65,6 +65,16 @@ def test_log_mel_is_its_definition() -> None:
         assert np.allclose(found[frame], slow_log_mel(sound, frame, 24, 60, 7600), atol=2e-3)
 
 
+def test_a_slower_pace_is_the_mean_energy() -> None:
+    sound = noise(0.3)
+    fine, slow = (FEATURES.create("log-mel", bands=16, pace=pace)(sound) for pace in (1, 2))
+    assert len(fine) == 31
+    assert slow.shape == (16, 16)
+    energy = np.exp(fine.astype(np.float64))
+    assert np.allclose(np.exp(slow[:15]), (energy[0:30:2] + energy[1:30:2]) / 2, rtol=1e-3)
+    assert np.allclose(slow[15], fine[30], atol=1e-5)
+
+
 def test_mfcc_is_a_cosine_transform_and_slopes() -> None:
     sound = noise(0.5)
     bands = FEATURES.create("log-mel", bands=40)(sound).astype(np.float64)
@@ -142,6 +152,8 @@ def test_strange_sounds_give_finite_numbers_or_a_sentence(name: str) -> None:
 def test_bad_options_are_refused() -> None:
     with pytest.raises(DataError, match="8 to 128"):
         FEATURES.create("log-mel", bands=4)
+    with pytest.raises(DataError, match="1 to 10 frames"):
+        FEATURES.create("log-mel", pace=0)
     with pytest.raises(DataError, match="2 to 40"):
         FEATURES.create("mfcc", coefficients=60)
 

@@ -244,13 +244,13 @@ def test_a_run_over_sound_is_exported_and_heard(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "not calibrated" in done.output
     model = VoiceModel(tmp_path / "v.onnx")
-    assert model.spec.sound == {"name": "log-mel", "version": 1}
+    assert model.spec.sound == {"name": "log-mel", "bands": 40, "pace": 2, "version": 1}
     assert model.spec.licence.startswith("that of the training data: CC BY-NC-SA")
     sounds = [voice_like(110, seconds) for seconds in (3, 1.5, 3)]
     found = model(sounds)
     assert np.allclose(found[1], model(sounds[1:2])[0], atol=1e-5)
     network = load_network(run, torch.device("cpu"))
-    read = torch.from_numpy(FEATURES.create("log-mel")(sounds[0]))[None]
+    read = torch.from_numpy(FEATURES.create("log-mel", bands=40, pace=2)(sounds[0]))[None]
     with torch.no_grad():
         expected = torch.softmax(network({"audio": read}).logits, 1).numpy()
     assert np.allclose(found[0], expected[0], atol=2e-3)
