@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,4 +168,5 @@ class Pair:
             with torch.no_grad():
                 wanted = self.recogniser(y).aux["features"].float()
             seen = self.recogniser(made).aux["features"].float()
-        return (seen - wanted).abs().mean() / wanted.abs().mean().clamp_min(1e-6)
+        distance: Tensor = (seen - wanted).abs().mean() / wanted.abs().mean().clamp_min(1e-6)
+        return distance
