@@ -68,9 +68,8 @@ class Restore:
         pair = Pair(self, generator, setting)
         with learning(generator) as parameters:
             step = torch.optim.Adam(parameters, lr=setting.lr, betas=(0.5, 0.999))
-            slower = torch.optim.lr_scheduler.CosineAnnealingLR(
-                step, setting.epochs * -(-len(setting.pixels) // setting.batch)
-            )
+            steps = setting.epochs * math.ceil(len(setting.pixels) / setting.batch)
+            slower = torch.optim.lr_scheduler.CosineAnnealingLR(step, steps)
             figures: list[list[float]] = []
             for _ in range(setting.epochs):
                 figures = []
