@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import require
 from mien.faces.quality import NAMES as QUALITY
+from mien.labels import colour
 from mien.types import FrameResult
 
 if TYPE_CHECKING:
@@ -82,6 +84,10 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({len(self.rows)} rows, {len(self.columns)} columns)"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the size, the first rows, the names of the columns that are left out."""
+        return _html(self)
+
     def to_csv(self, path: str | Path) -> None:
         """Write comma-separated values, UTF-8, with a header."""
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -112,6 +118,42 @@ class Table:
         parquet = require("pyarrow.parquet", "table")
         schema = arrow_schema(self.columns)
         parquet.write_table(arrow.Table.from_pylist(self.rows, schema=schema), str(path))
+
+
+SHOWN = 8
+"""Rows that a notebook shows."""
+_HEAD = ("source", "frame", "time_s", "face", "track", "person", "label", "score", "unsure")
+
+
+def _html(table: Table) -> str:
+    """A table of the first rows: who, when, the verdict, and every score, tinted by its height."""
+    scores = [name for name in table.columns if name.startswith("p_")]
+    names = [name for name in table.columns if name in _HEAD or name in scores]
+    left = [name for name in table.columns if name not in names]
+    head = "".join(f'<th style="text-align:left">{html.escape(name)}</th>' for name in names)
+    body = "".join(f"<tr>{''.join(_cell(name, row.get(name)) for name in names)}</tr>" for row in table.rows[:SHOWN])
+    more = len(table.rows) - SHOWN
+    notes = [f"and {more:,} more rows"] if more > 0 else []
+    notes += [f"further columns: {', '.join(left)}"] if left else []
+    count = f"{len(table.rows):,} row{'' if len(table.rows) == 1 else 's'}, {len(table.columns)} columns"
+    if table.events:
+        count += f", {len(table.events):,} event{'' if len(table.events) == 1 else 's'}"
+    foot = f'<p style="opacity:.7">{html.escape("; ".join(notes))}</p>' if notes else ""
+    return f"<p><b>Table</b>: {count}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
+
+
+def _cell(name: str, value: Any) -> str:
+    """One value: paths by their last part, scores with two digits over a tint of their label's colour."""
+    if value is None:
+        return "<td></td>"
+    if name.startswith("p_"):
+        strength = round(200 * min(max(float(value), 0.0), 1.0))
+        return f'<td style="background:{colour(name[2:])}{strength:02x}">{value:.2f}</td>'
+    if name == "source":
+        path = html.escape(str(value))
+        return f'<td style="text-align:left" title="{path}">{html.escape(Path(str(value)).name)}</td>'
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f'<td style="text-align:left">{html.escape(text)}</td>'
 
 
 def csv_values(row: Row, names: Sequence[str]) -> list[Any]:

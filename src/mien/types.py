@@ -114,6 +114,27 @@ class FrameResult:
     labels: tuple[str, ...]
     unsure: np.ndarray
 
+    def __repr__(self) -> str:
+        place = self.frame.source + ("" if self.time_s is None else f" at {self.time_s:.3f} s")
+        return f"FrameResult({place}: {', '.join(self.top) or 'no face'})"
+
+    def _repr_jpeg_(self) -> bytes | None:
+        """What a notebook shows: the frame with its faces, at most 960 pixels wide; None where the image is gone."""
+        import cv2
+
+        from mien.report.draw import draw
+
+        image = self.frame.image
+        if not image.size:
+            return None
+        image = draw(image, self.faces, self.labels, self.unsure)
+        scale = 960 / max(image.shape[:2])
+        if scale < 1:
+            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return bytes(data.tobytes())
+
     @property
     def time_s(self) -> float | None:
         return self.frame.time_s
