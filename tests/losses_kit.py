@@ -34,7 +34,9 @@ def batch(seed: int = 0, labels: list[int] | None = None, dtype: torch.dtype = t
     aux = {"heads": draw(n, HEADS, D), "features": draw(n, D, 2, 2)}
     share = torch.rand(n, K, generator=generator, dtype=torch.float64)
     targets = 0.4 * share / share.sum(1, keepdim=True) + 0.6 * torch.eye(K, dtype=torch.float64)[labels]
-    return Output(draw(n, K), draw(n, D), aux), targets
+    output = Output(draw(n, K), draw(n, D), aux)
+    aux |= {"by_modality": draw(n, HEADS, K), "separator": draw(n, 2, 2)}
+    return output, targets
 
 
 def make(name: str, **arguments: Any) -> nn.Module:

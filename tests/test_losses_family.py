@@ -27,6 +27,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "l-softmax": [{"start": 0.0}, {}],
     "a-softmax": [{"start": 0.0, "floor": 0.0}],
     "triplet": [{"mining": "hard"}, {"mining": "all"}, {"soft": True, "squared": True}],
+    # by default its weights are constants, which differences cannot know
+    "multiplicative": [{"through": True}, {"kind": "suppress", "through": True}, {"beta": 0.0}],
     "deepid2": [{"distance": kind} for kind in ("l2", "l1", "cosine")],
 }
 CASES = [(name, options) for name in READY if name != "soft-cross-entropy" for options in OPTIONS.get(name, [{}])]

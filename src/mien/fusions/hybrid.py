@@ -48,8 +48,9 @@ class Hybrid(Fusion):
 
     def _joined(self, scores: Arrays, features: Arrays | None) -> dict[str, np.ndarray]:
         joint = self.feature(scores, features)
-        known = np.column_stack([~np.isnan(array).any(1) for array in (features or {}).values()]).any(1)
-        return {**scores, JOINT: np.where(known[:, None], joint, np.nan)}
+        known = [~np.isnan(array).any(1) for array in (features or {}).values()]
+        some = np.asarray(np.column_stack(known).any(1))[:, None]
+        return {**scores, JOINT: np.where(some, joint, np.nan)}
 
     def __call__(self, scores: Arrays, features: Arrays | None = None) -> np.ndarray:
         return self.rule(self._joined(scores, features))

@@ -36,7 +36,8 @@ class Product(Fusion):
         logs = (np.log(np.maximum(both, LEAST)) * there[:, :, None]).sum(0)
         logs += np.maximum(there.sum(0) - 1, 0)[:, None] * -np.log(prior)
         logs -= logs.max(1, keepdims=True)
-        return normalised(np.where(there.any(0)[:, None], np.exp(logs), 0.0))
+        known = np.asarray(there.any(0))[:, None]
+        return normalised(np.where(known, np.exp(logs), 0.0))
 
     @property
     def learnt(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Member:
         if self.modalities == (absent,):
             return np.full((len(fold.test), len(self.faces.labels)), np.nan)
         if self.modalities == (wrong,):
-            return self.ask(fold, folder)[exchanged(len(fold.test))]
+            return np.asarray(self.ask(fold, folder)[exchanged(len(fold.test))])
         return self.ask(
             fold,
             folder,
@@ -155,7 +155,7 @@ class Fuser:
         return fusion
 
     def _known(self, rows: np.ndarray) -> np.ndarray:
-        return rows[self.joined[0].faces.majority[rows] >= 0]
+        return np.asarray(rows[self.joined[0].faces.majority[rows] >= 0])
 
     def _scores(self, rows: np.ndarray, absent: str = "", wrong: str = "") -> dict[str, np.ndarray]:
         nothing = np.zeros(0, np.int64)
@@ -218,9 +218,14 @@ class Fuser:
     def draw(self) -> None:
         """`members.png`: validation accuracy of each member and of them together."""
         if len(self.val):
-            alone = {line["member"]: line["val_accuracy"] for line in self.members}
-            made = {"rule": self.recipe.fusion.rule, "title": self.recipe.name}
-            members_figure(alone, self.history[0]["val_accuracy"], len(self.val), self.folder / "members.png", **made)
+            members_figure(
+                {line["member"]: line["val_accuracy"] for line in self.members},
+                self.history[0]["val_accuracy"],
+                len(self.val),
+                self.folder / "members.png",
+                rule=self.recipe.fusion.rule,
+                title=self.recipe.name,
+            )
 
     def card(self, record: Mapping[str, Any]) -> str:
         """The text of card.md: the members, and what was learnt from which rows."""
