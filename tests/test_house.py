@@ -31,6 +31,7 @@ ALLOWED = {
     ("features", "pipeline"),  # embeddings and scores of weight files as features
     ("features", "train"),
     ("analysis", "__init__"),
+    ("types", "report"),  # a notebook asks a result for its picture
 }
 TORCH_ROOMS = {"models", "losses", "layers", "train", "export", "augment", "explain"}
 
