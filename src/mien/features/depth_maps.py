@@ -48,6 +48,7 @@ def maps_of(depth: np.ndarray, window: float = 160.0, channels: Sequence[str] = 
 @FEATURES.register(
     "depth-maps",
     about="height, normals, curvature",
+    paper="Haralick et al. 1983; Koenderink, van Doorn 1992",
     reads="depth in mm [S, S] or [T, S, S]",
     gives="C, S, S",
     version=1,
