@@ -13,7 +13,21 @@ from mien.errors import UnknownName
 from mien.faces.frontal import POSES, camera, find_points, frontal, pose, roll_of, symmetric, upright, yaw_of
 from mien.faces.head import MEAN
 from mien.faces.landmarks import Landmarks
-from mien.faces.light import LIGHTS, clahe, cosines, dct, dog, equalise, expose, gamma, gamma_auto, light, zigzag
+from mien.faces.light import (
+    LIGHTS,
+    clahe,
+    cosines,
+    dct,
+    denoise,
+    dog,
+    equalise,
+    expose,
+    gamma,
+    gamma_auto,
+    light,
+    noise,
+    zigzag,
+)
 from mien.faces.solid import MIDDLE, UNIT, relief
 
 SIDE = 48
@@ -144,6 +158,23 @@ def test_dog_against_its_steps() -> None:
     assert np.abs(dog(face[None])[0] - expected).mean() < 1.5
 
 
+def test_noise_is_measured_and_taken_off_only_where_there_is_some() -> None:
+    random, clean = np.random.default_rng(0), scene(5)
+    for deviation in (6, 12, 20):
+        noisy = np.full((96, 96), 128.0) + random.normal(0, deviation, (96, 96))
+        assert noise(noisy.astype(np.uint8)) == pytest.approx(deviation, rel=0.06)
+    assert np.array_equal(denoise(clean), clean)
+    spoilt = np.clip(clean + random.normal(0, 15, clean.shape), 0, 255).astype(np.uint8)
+    out = denoise(spoilt).astype(float)
+
+    def away(a: np.ndarray, b: np.ndarray) -> float:
+        """One minus the correlation, which does not mind that the grey values have been stretched."""
+        return 1 - float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+    for i in range(3):
+        assert away(out[i], clean[i]) < 0.5 * away(spoilt[i], clean[i])
+
+
 def test_relief_runs_through_the_mean_heads_points_and_falls_back_behind() -> None:
     assert np.abs(relief(MEAN[:, 0], MEAN[:, 1]) - MEAN[:, 2]).max() < 0.03
     assert relief(np.array([1.4]), np.array([0.0]))[0] < -1
@@ -227,7 +258,8 @@ def test_faces_that_look_ahead_are_only_made_upright() -> None:
     face, points = scene(4, colour=True)[0], turned(5, roll=20)
     assert np.array_equal(frontal(face, points), upright(face, points))
     assert np.array_equal(symmetric(face, points), upright(face, points))
-    assert np.array_equal(upright(face, turned(0)), face)
+    assert np.array_equal(upright(face, turned(0, roll=14)), face)
+    assert not np.array_equal(upright(face, turned(0, roll=14), least=10), face)
 
 
 def test_poses_find_the_points_themselves(portrait: np.ndarray) -> None:

@@ -19,8 +19,9 @@ Pose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(one crop uint8 [S, S] or [S, S, 3], its 68 points [68, 2] in pixels) -> the crop made upright or frontal."""
 
 RIGHT_EYE, LEFT_EYE, BRIDGE, CHIN = slice(36, 42), slice(42, 48), 27, 8
-LEAST = 12.0
-"""Degrees; a face turned by less is left as it is, for the landmarks are no surer than that."""
+LEAST, TILT = 12.0, 15.0
+"""Degrees of yaw, and of roll, below which a face is left as it is: the landmarks are hardly surer than that, and
+training turns faces by as much in the plane."""
 
 
 def find_points(crops: np.ndarray, landmarks: Landmarks) -> np.ndarray:
@@ -77,9 +78,13 @@ def _levelling(points: np.ndarray, side: int) -> np.ndarray:
     return np.column_stack([turn, middle - turn @ middle])
 
 
-def upright(face: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The crop turned about its middle until the eyes are level."""
-    return _warp(face, _levelling(points, face.shape[1]))
+def upright(face: np.ndarray, points: np.ndarray, least: float = TILT) -> np.ndarray:
+    """The crop turned about its middle until the eyes are level.
+
+    Args:
+        least: roll in degrees below which the crop is left as it is.
+    """
+    return face if abs(roll_of(points)) < least else _warp(face, _levelling(points, face.shape[1]))
 
 
 def symmetric(face: np.ndarray, points: np.ndarray, least: float = LEAST) -> np.ndarray:
