@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -93,8 +94,11 @@ def create_app(context: Context, started: Callable[[], None] = lambda: None) -> 
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
     app.state.context = context
-    for routes in (pictures, jobs, live, about):
-        app.include_router(routes.router)
+    # the guard asks for the token; this tells OpenAPI so
+    token = [Security(HTTPBearer(auto_error=False))] if context.settings.tokens else []
+    for routes in (pictures, jobs, about):
+        app.include_router(routes.router, dependencies=token)
+    app.include_router(live.router)
     _add_pages(app, context.settings.pages or (PAGE if (PAGE / "index.html").is_file() else None))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -66,6 +66,7 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     from mien.events.second_pass import Timing
     from mien.pipeline.flow import Flow, Options
     from mien.pipeline.writers import read_progress
+    from mien.report.page import write_report
     from mien.server.extras import pictures_of
 
     options, result = facts["options"], Path("..") / RESULT
@@ -88,9 +89,10 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     run.watch = Watch(tell, facts, totals, already)
     tell({"stage": "analysing", "frames": already, "frames_expected": sum(totals.values()) or None})
     run.analyze(usable, resume=True)
-    if options["overlay"] or options["plot"]:
-        tell({"stage": "drawing"})
-        pictures_of(run, overlay=options["overlay"], anonymous=options["anonymous"], plot=options["plot"])
+    tell({"stage": "drawing"})
+    pictures_of(run, overlay=options["overlay"], anonymous=options["anonymous"], plot=options["plot"])
+    if options["report"]:
+        write_report(result)
     problems += [f"{problem.source}: {problem.reason}" for problem in run.problems]
     return problems, any(done.frames for done in run.state.values())
 

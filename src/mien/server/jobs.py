@@ -24,7 +24,7 @@ router = APIRouter()
 VIDEO_TYPES = ("video/mp4", "video/webm", "video/quicktime")
 RESULT_TYPES = {
     ".csv": "text/csv", ".json": "application/json", ".jsonl": "application/jsonl",
-    ".png": "image/png", ".mp4": "video/mp4",
+    ".html": "text/html", ".png": "image/png", ".mp4": "video/mp4",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from mien.server.job_worker import GRACE_S, INPUT, RESULT, STOPPED
+from mien.server.job_worker import INPUT, RESULT, STOPPED
 from mien.server.metrics import Metrics
 from mien.server.refusal import Pace
 from mien.server.settings import Settings
@@ -25,6 +25,7 @@ from mien.server.store import CANCELLED, DONE, FAILED, OVER, Job, Store
 JOB_WORKER = (sys.executable, "-m", "mien.server.job_worker")
 LOG = logging.getLogger("mien.server")
 LONGEST_SWEEP_S = 60.0
+RETRY_S = 5.0
 START_S = 60.0
 """Time for a process to load the libraries, seconds."""
 
@@ -103,7 +104,7 @@ class Runner:
                 LOG.error("the database does not answer (%s)", type(error).__name__)
             async with self._news:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 5.0)
+                    await asyncio.wait_for(self._news.wait(), RETRY_S)
 
     async def _do(self, job: Job) -> None:
         begin = time.monotonic()
@@ -188,12 +189,23 @@ class Runner:
                 return job.state
             self._metrics.workers_lost.labels("crashed").inc(code != STOPPED)
             state, error = FAILED, f"the decoder broke down (exit {code}); save the file anew as MP4 or JPEG"
-        if await asyncio.to_thread(self._store.finish, job.id, state, error):
+        if await self._insist(job.id, state, error):
             gone = place / INPUT if state == DONE else place
         else:
             state, gone = CANCELLED, place
         await asyncio.to_thread(shutil.rmtree, gone, True)
         return state
+
+    async def _insist(self, id: str, state: str, error: str) -> bool:
+        """Write the end of a job down, however long the database is away; false if it was cancelled meanwhile."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._store.finish, id, state, error)
+            except SQLAlchemyError:
+                if self._closing:
+                    raise
+                LOG.error("job %s: its end cannot be written down, the database does not answer", id)
+                await asyncio.sleep(RETRY_S)
 
     async def _sweep_always(self) -> None:
         while True:

@@ -49,6 +49,7 @@ class JobChoice(Choice):
     overlay: bool = Field(False, description="Make annotated copies.")
     anonymous: bool = Field(False, description="Hide the faces, not the voices, in the annotated copies.")
     plot: bool = Field(False, description="Draw a timeline per video, a chart of pictures.")
+    report: bool = Field(False, description="Write report.html: the results as one page, without faces.")
 
 
 class Face(BaseModel):

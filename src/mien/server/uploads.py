@@ -92,9 +92,7 @@ async def save(request: Request, folder: Path, *, max_bytes: int, timeout_s: flo
         if sink is not None:
             sink.close()
     if not files or not all(path.stat().st_size for path in files):
-        raise Refusal(
-            422, "no file came, or an empty one; send it as the body, or in a form's field `file`"
-        )
+        raise Refusal(422, "no file came, or an empty one; send it as the body, or in a form's field `file`")
     return Upload(files, count)
 
 
