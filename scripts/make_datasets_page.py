@@ -25,7 +25,8 @@ others follow the published description and were not tried on the real tree.
 """
 REAL = (
     "folder", "fer2013", "ferplus", "ferplus-majority", "ferplus-probability", "ferplus-multilabel", "rafdb", "ck48",
-    "ck48-6", "megc2019", "pedfe", "pedfe-apex", "pedfe-clips", "clips", "synthetic", "ravdess-speech", "emodb", "seed-iv",
+    "ck48-6", "megc2019", "pedfe", "pedfe-apex", "pedfe-clips", "clips", "synthetic", "synthetic-scans", "synthetic-scan-clips",
+    "ravdess-speech", "emodb", "seed-iv",
     "deap-features", "mahnob-features", "mosi", "pairs-ravdess-rafdb", "pairs-emodb-rafdb", "pairs-seed-iv-rafdb",
     "pairs-mahnob-rafdb",
     "seed-iv-standardised", "deap-features-standardised", "mahnob-features-standardised", "pairs-seed-iv-standardised-rafdb",

@@ -51,13 +51,13 @@ TESTS = {
     "all": "all three",
 }
 RECIPES = {
-    "bu3dfe-picture": "picture as it is",
-    "bu3dfe-rgb": "picture, turned upright by the scan",
-    "bu3dfe-depth": "depth",
-    "bu3dfe-static": "depth, normals, curvature",
-    "bu3dfe-dfdn": "DFDN: picture and depth",
+    "depth-picture": "picture as it is",
+    "depth-rgb": "picture, turned upright by the scan",
+    "depth-alone": "depth",
+    "depth-static": "depth, normals, curvature",
+    "depth-dfdn": "DFDN: picture and depth",
 }
-FUSED = "bu3dfe-dfdn"
+FUSED = "depth-dfdn"
 ROOT = Path(__file__).resolve().parent.parent
 
 

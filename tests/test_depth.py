@@ -11,14 +11,25 @@ import pytest
 from typer.testing import CliRunner
 
 from mien.cli import app
-from mien.datasets.bu3dfe import bu3dfe, bu3dfe_aligned
-from mien.datasets.bu4dfe import bu4dfe_aligned
+from mien.datasets.bu3dfe import bu3dfe
 from mien.datasets.ict import FaceModel, rotation
 from mien.datasets.ict_paint import Painter
 from mien.datasets.scan_views import AlignedScans, front_view, template
 from mien.datasets.scans import Mesh, landmarks, read_mesh, write_vrml
 from mien.datasets.synthetic import fake_model
-from mien.datasets.synthetic_scans import DISTANCE, SIDE, ZOOM, ScanSettings, Task, expression, plan, scan, synthesise
+from mien.datasets.synthetic_scans import (
+    DISTANCE,
+    SIDE,
+    ZOOM,
+    ScanSettings,
+    Task,
+    expression,
+    plan,
+    scan,
+    synthesise,
+    synthetic_scan_clips,
+    synthetic_scans,
+)
 from mien.datasets.synthetic_scene import draw_person
 from mien.errors import DataError, RecipeError
 from mien.faces.surface import curvatures, fit_patches, mean_shape, normals, rigid
@@ -247,7 +258,9 @@ def test_made_scans_are_read_as_the_originals_are(scans: Path, face_model: Path)
 
 
 def test_aligned_scans_undo_the_turn(scans: Path, tmp_path: Path) -> None:
-    index = bu3dfe_aligned(scans, size=32)
+    index = synthetic_scans(scans, size=32)
+    with pytest.raises(DataError, match=r"holds no SYNTHETIC\.txt"):
+        synthetic_scans(tmp_path)
     face, depth = index.media["face"], index.media["depth"]
     assert isinstance(depth, AlignedScans)
     assert face[0].dtype == np.uint8
@@ -329,7 +342,7 @@ def test_sequences_by_command(face_model: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", "scans", str(face_model), "--out", str(tmp_path / "s"), *options])
     assert done.exit_code == 0, done.output
     assert "12 synthetic scans" in done.output
-    index = bu4dfe_aligned(tmp_path / "s", size=16)
+    index = synthetic_scan_clips(tmp_path / "s", size=16)
     assert len(index) == 6
     assert index.labels == BASIC6
     depth = index.media["depth"][0]
@@ -476,7 +489,7 @@ def test_map_clip_reads_moment_by_moment() -> None:
 # --- recipes
 
 
-@pytest.mark.parametrize("name", ["bu3dfe-dfdn-maps", "bu4dfe-dynamic"])
+@pytest.mark.parametrize("name", ["bu3dfe-dfdn-maps", "depth-dynamic"])
 def test_recipes_train_on_fakes(name: str, tmp_path: Path) -> None:
     from mien.datasets import FAKES
 

@@ -1,8 +1,9 @@
 """SYNTHETIC scans in the layout of BU-3DFE or BU-4DFE, rendered from the ICT face model.
 
 No person was scanned: painted meshes show the six expressions by recipes of action units, and a made-up range camera
-looks at them from the front. The data sets `bu3dfe`, `bu3dfe-aligned`, `bu4dfe` and `bu4dfe-aligned` read what is
-written here as they read the originals; each file, and `SYNTHETIC.txt` beside them, says what it is.
+looks at them from the front. The data sets `bu3dfe` and `bu4dfe` read what is written here as they read the originals;
+each file, and `SYNTHETIC.txt` beside them, says what it is. Train on `synthetic-scans` and `synthetic-scan-clips`: they
+read the same and refuse anything else, so that runs and cards name what they rest on.
 
 Paper: Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020 (the face model); Yin et al., "A
     3D facial expression database for facial behavior research", FG 2006, and "A high-resolution 3D dynamic facial
@@ -25,7 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.datasets import bu3dfe, bu4dfe
+from mien.datasets import DATASETS, FAKES, Index, bu3dfe, bu4dfe
 from mien.datasets.ict import FaceModel, rotation
 from mien.datasets.ict_paint import Painter
 from mien.datasets.made import claim
@@ -33,6 +34,7 @@ from mien.datasets.scans import write_vrml
 from mien.datasets.synthetic_recipes import coefficients
 from mien.datasets.synthetic_scene import Person, draw_person
 from mien.errors import DataError
+from mien.labels import BASIC6, BASIC7
 
 LAYOUTS = ("bu3dfe", "bu4dfe")
 SIDE = 256  # of the picture, pixels
@@ -45,6 +47,8 @@ PICK_MM = 1.0
 GRAIN = 2.0  # deviation of the camera's noise, grey levels of 255
 STYLE = (0.6, 1.2)  # how strongly one person shows each part of an expression
 STRAY = (0.12, 0.3)  # how often, and how strongly at most, another part shows too
+LABEL = "SYNTHETIC.txt"
+LICENCE = "made by mien; face model MIT (USC ICT)"
 NOTE = "SYNTHETIC: rendered from the ICT face model (MIT) by mien; no person was scanned"
 
 
@@ -173,7 +177,7 @@ def synthesise(model_folder: Path, out: Path, settings: ScanSettings) -> Iterato
     try:
         out.mkdir(parents=True, exist_ok=True)
         claim(out / "settings.json", asdict(settings))
-        (out / "SYNTHETIC.txt").write_text(NOTE + ".\n", encoding="utf-8")
+        (out / LABEL).write_text(NOTE + ".\n", encoding="utf-8")
         for task in plan(settings):
             mesh = out / f"{task.stem}.wrl"
             if kept := mesh.is_file():  # it is written last
@@ -304,3 +308,59 @@ def _grid(xyz: np.ndarray, known: np.ndarray, stride: int) -> tuple[np.ndarray, 
     rows, columns = np.divmod(used, len(place))
     texture = np.stack([(place[columns] + 0.5) / SIDE, 1 - (place[rows] + 0.5) / SIDE], 1)
     return points.reshape(-1, 3)[used].astype(np.float32), triangles.reshape(-1, 3), texture.astype(np.float32)
+
+
+def _made(root: Path) -> Path:
+    if not (Path(root) / LABEL).is_file():
+        raise DataError(f"{root} holds no {LABEL}; make scans: mien data scans ICT_FOLDER --out {root}")
+    return Path(root)
+
+
+@DATASETS.register(
+    "synthetic-scans",
+    samples=250,
+    subjects=10,
+    modalities=("face", "depth", "picture"),
+    labels=BASIC7,
+    licence=LICENCE,
+)
+def synthetic_scans(root: Path, size: int = 64) -> Index:
+    """SYNTHETIC scans in BU-3DFE's layout, as `bu3dfe-aligned` reads them; fold by subject.
+
+    Raises:
+        DataError: the folder was not written by `mien data scans`, or is damaged.
+    """
+    return bu3dfe.bu3dfe_aligned(_made(root), size)
+
+
+@DATASETS.register(
+    "synthetic-scan-clips",
+    samples=60,
+    subjects=10,
+    modalities=("frames", "depth"),
+    labels=BASIC6,
+    licence=LICENCE,
+)
+def synthetic_scan_clips(root: Path, most: int = 8, size: int = 48) -> Index:
+    """SYNTHETIC sequences of scans in BU-4DFE's layout, as `bu4dfe-aligned` reads them; fold by subject.
+
+    Raises:
+        DataError: as `synthetic_scans`.
+    """
+    return bu4dfe.bu4dfe_aligned(_made(root), most, size)
+
+
+def fake(root: Path, seed: int = 0) -> None:
+    """Write the fake of BU-3DFE, labelled as made scans are."""
+    bu3dfe.fake(root, seed)
+    (Path(root) / LABEL).write_text(NOTE + ".\n", encoding="utf-8")
+
+
+def fake_clips(root: Path, seed: int = 0) -> None:
+    """Write the fake of BU-4DFE, labelled as made scans are."""
+    bu4dfe.fake(root, seed)
+    (Path(root) / LABEL).write_text(NOTE + ".\n", encoding="utf-8")
+
+
+FAKES["synthetic-scans"] = fake
+FAKES["synthetic-scan-clips"] = fake_clips
