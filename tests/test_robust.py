@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from conftest import data_folder
 from mien.bench import robust as bench
-from mien.bench.robust import Restorer, Row, compare, conditions, copies, gain, measure, rows, sample, spoil, wilson
+from mien.bench.robust import FaceMap, Row, compare, conditions, copies, gain, measure, rows, sample, spoil, wilson
 from mien.cli import app
 from mien.datasets.faces import FaceSet
 from mien.datasets.fer2013 import fake
@@ -215,23 +215,23 @@ def restorer_file(path: Path, side: int | None = None, outputs: int = 1) -> Path
 
 def test_restorer_runs_any_file_of_its_kind(tmp_path: Path) -> None:
     grey = faces(5)
-    restore = Restorer(restorer_file(tmp_path / "negative.onnx"), 1)
+    restore = FaceMap(restorer_file(tmp_path / "negative.onnx"), 1)
     assert np.array_equal(restore(grey, batch=2), 255 - grey)
     assert restore(grey[:0]).shape == (0, SIDE, SIDE)
-    fixed = Restorer(restorer_file(tmp_path / "fixed.onnx", side=24), 1)
+    fixed = FaceMap(restorer_file(tmp_path / "fixed.onnx", side=24), 1)
     assert fixed(grey).shape == grey.shape
     colour = restore(faces(2, colour=True))
     assert colour.shape == (2, SIDE, SIDE, 3)
     luma = [cv2.cvtColor(c, cv2.COLOR_RGB2GRAY).mean() for c in (faces(2, colour=True)[0], colour[0])]
     assert abs(sum(luma) - 255) < 12
     with pytest.raises(WeightsError, match="no such file"):
-        Restorer(tmp_path / "none.onnx")
+        FaceMap(tmp_path / "none.onnx")
     with pytest.raises(WeightsError, match="same shape"):
-        Restorer(restorer_file(tmp_path / "two.onnx", outputs=2))(grey)
+        FaceMap(restorer_file(tmp_path / "two.onnx", outputs=2))(grey)
     from mien.pipeline.store import find_file
 
     with pytest.raises(WeightsError, match="restorer takes"):
-        Restorer(find_file("mien-s"))
+        FaceMap(find_file("mien-s"))
 
 
 def test_conditions_and_what_is_drawn() -> None:

@@ -37,7 +37,7 @@ Key = tuple[str, str, float, str]
 """Weights, degradation, strength, way."""
 
 
-class Restorer:
+class FaceMap:
     """A network that maps faces to faces, from an ONNX file: input and output float32 [N, 1, S, S] in [0, 1].
 
     Args:
@@ -150,12 +150,26 @@ def measure(
             spoilt = spoil(faces.pixels, harm, strength, seed) if spoilt is None else spoilt
             crops = prepare(spoilt)
             for name in names:
-                columns = [models[name].spec.labels.index(label) for label in faces.labels]
-                answers = models[name](crops)[:, columns].argmax(1)
+                # a way that leaves most faces as they are need not be scored on those again
+                before = book.known.get((name, harm, strength, PLAIN))
+                answers = _answers(models[name], faces.labels, crops, spoilt, before)
                 book.add((name, harm, strength, way), answers)
                 say(f"{name}, {harm} {strength:g}, {way}: {(answers == faces.majority).mean():.3f}")
     keys = [(m, harm, strength, w) for m in models for harm, strength in wanted for w in every]
     return {key: book.known[key] for key in keys}
+
+
+def _answers(
+    model: Model, labels: Sequence[str], crops: np.ndarray, spoilt: np.ndarray, before: np.ndarray | None
+) -> np.ndarray:
+    """Places in `labels` [N] of a model's answers to crops; `before` are its answers to `spoilt`, if there are any."""
+    columns = [model.spec.labels.index(label) for label in labels]
+    if before is None or crops.shape != spoilt.shape:
+        return np.asarray(model(crops)[:, columns].argmax(1))
+    out = before.copy()
+    changed = np.flatnonzero((crops != spoilt).reshape(len(crops), -1).any(1))
+    out[changed] = model(crops[changed])[:, columns].argmax(1)
+    return out
 
 
 def _as_it_is(crops: np.ndarray) -> np.ndarray:
@@ -300,7 +314,7 @@ def compare(
         count: so many faces drawn by the seed; 0 takes all.
         harms: names in `HARMS`; all if none.
         lights, poses: names in `LIGHTS` and `POSES`, or `all`.
-        restore: a file for `Restorer`.
+        restore: a file for `FaceMap`.
 
     Raises:
         MienError: a name that is not known, or data or weights that cannot be read.
@@ -343,4 +357,4 @@ def _ways(
         ways |= {name: pose(name, finder) for name in (POSES if "all" in poses else poses)}
     if restore is None:
         return ways, {}
-    return {**ways, "restore": Restorer(restore, threads)}, {"restore": sha256(restore)}
+    return {**ways, "restore": FaceMap(restore, threads)}, {"restore": sha256(restore)}
