@@ -225,7 +225,14 @@ def test_what_cannot_be_heard_is_refused_in_one_sentence(tmp_path: Path, weights
         VoiceModel(old)
 
 
-def test_a_run_over_sound_is_exported_and_heard(tmp_path: Path) -> None:
+READS = {
+    "ravdess-voice": {"name": "log-mel", "bands": 40, "pace": 2},
+    "ravdess-voice-statistics": {"name": "voice-statistics"},
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_run_over_sound_is_exported_and_heard(name: str, tmp_path: Path) -> None:
     from mien.datasets.ravdess import fake
     from mien.features import FEATURES
     from mien.train.checkpoint import load_network
@@ -234,25 +241,26 @@ def test_a_run_over_sound_is_exported_and_heard(tmp_path: Path) -> None:
 
     fake(tmp_path / "data")
     changes = {"epochs": 1, "protocol": "kfold", "folds": 2, "select": "last", "arguments": {"tiny": True}}
-    recipe = load_recipe("ravdess-voice", **changes)
+    recipe = load_recipe(name, **changes)
     study = Study.open(recipe, tmp_path / "data", tmp_path / "runs", torch.device("cpu"))
     study.train(lambda text: None)
-    run = tmp_path / "runs" / "ravdess-voice" / "fold-01"
+    run = tmp_path / "runs" / name / "fold-01"
     done = RUNNER.invoke(
         app, ["export", str(run), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "v.onnx"), "--name", "v"]
     )
     assert done.exit_code == 0, done.output
     assert "not calibrated" in done.output
     model = VoiceModel(tmp_path / "v.onnx")
-    assert model.spec.sound == {"name": "log-mel", "bands": 40, "pace": 2, "version": 1}
+    assert model.spec.sound == {**READS[name], "version": 1}
     assert model.spec.licence.startswith("that of the training data: CC BY-NC-SA")
     sounds = [voice_like(110, seconds) for seconds in (3, 1.5, 3)]
     found = model(sounds)
     assert np.allclose(found[1], model(sounds[1:2])[0], atol=1e-5)
     network = load_network(run, torch.device("cpu"))
-    read = torch.from_numpy(FEATURES.create("log-mel", bands=40, pace=2)(sounds[0]))[None]
+    how = {key: value for key, value in READS[name].items() if key != "name"}
+    read = np.atleast_2d(FEATURES.create(READS[name]["name"], **how)(sounds[0]))
     with torch.no_grad():
-        expected = torch.softmax(network({"audio": read}).logits, 1).numpy()
+        expected = torch.softmax(network({"audio": torch.from_numpy(read)[None]}).logits, 1).numpy()
     assert np.allclose(found[0], expected[0], atol=2e-3)
     refused = RUNNER.invoke(
         app, ["export", str(run), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "v.onnx"), "--mirror"]

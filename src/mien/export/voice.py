@@ -57,7 +57,8 @@ def export_voice(
         The validation figures and what was chosen.
 
     Raises:
-        WeightsError: the run's sound is no feature extractor's, or the written file disagrees with the network.
+        WeightsError: the run's sound is no feature extractor's, the network cannot be written as ONNX, or the written
+            file disagrees with it.
     """
     network, state = average_runs([run])
     recipe, which = read_record(run)
@@ -97,5 +98,10 @@ def export_voice(
     )
     sample = torch.from_numpy(np.resize(voices.streams.items[MODALITY], (8, steps, width)).astype(np.float32))
     axes = {1: "t"} if steps > 1 else None
-    write(VoiceScorer(network, temperature), spec, out, half=half, given=("sound", sample), axes=axes)
+    scorer = VoiceScorer(network, temperature)
+    try:
+        write(scorer, spec, out, half=half, given=("sound", sample), axes=axes)
+    except torch.onnx.errors.OnnxExporterError as error:
+        what = str(error).splitlines()[0]
+        raise WeightsError(f"{run}: {state['model']} cannot be written as ONNX ({what}); train voice-net") from error
     return figures

@@ -25,6 +25,8 @@ class SequenceEncoder(nn.Module):
 
     def over_time(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Every step [N, T, E] of features [N, T, D], those that are there moved to the front; and where they are."""
+        if x.shape[1] == 1:  # nothing to move; and sorting does not export
+            return self.step(x) * there[:, :, None].to(x.dtype), there
         order = torch.argsort((~there).to(torch.int8), dim=1, stable=True)
         x = self.step(x.gather(1, order[:, :, None].expand_as(x)))
         front = there.gather(1, order)
