@@ -29,6 +29,7 @@ connect = pytest.importorskip("websockets.sync.client").connect
 from mien.analysis import Run, analyze  # noqa: E402
 from mien.errors import InputError, MissingExtra  # noqa: E402
 from mien.pipeline.flow import Flow, Options  # noqa: E402
+from mien.server import home  # noqa: E402
 from mien.server import pool as pools  # noqa: E402
 from mien.server.app import serve  # noqa: E402
 from mien.server.refusal import Refusal  # noqa: E402
@@ -94,10 +95,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With tokens, and with results that are soon removed."""
+    """With tokens, with a page, and with results that are soon removed."""
     folder = tmp_path_factory.mktemp("strict")
     (folder / "tokens").write_text(f"# two\n{TOKEN}\n\n{OTHER}\n")
-    running = Server(folder / "jobs", "--token-file", str(folder / "tokens"), "--retain", "0.0006")
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("<title>ours</title>")
+    options = ("--token-file", str(folder / "tokens"), "--retain", "0.0006", "--pages", str(folder / "site"))
+    running = Server(folder / "jobs", *options)
     yield running
     running.stop()
 
@@ -312,7 +316,7 @@ def test_live_frames(server: Server, portrait: np.ndarray) -> None:
         live.recv(10)
 
 
-def test_models_metrics_openapi_and_the_plain_page(server: Server) -> None:
+def test_models_metrics_and_openapi(server: Server) -> None:
     models = server.http.get("/v1/models").json()
     assert models["default"] == "mien-s"
     assert {"mien-s", "mien-m"} <= {model["name"] for model in models["models"]}
@@ -321,9 +325,22 @@ def test_models_metrics_openapi_and_the_plain_page(server: Server) -> None:
     document = server.http.get("/openapi.json").json()
     assert set(document["paths"]["/v1/analyze"]["post"]["responses"]) >= {"200", "413", "422", "429"}
     assert document["components"]["schemas"]["Face"]["examples"]
-    page = server.http.get("/")
-    assert "POST /v1/analyze" in page.text
+    [model] = [p for p in document["paths"]["/v1/analyze"]["post"]["parameters"] if p["name"] == "model"]
+    assert "mien-s" in model["schema"]["enum"]
     assert server.http.get("/nothing").json()["error"].startswith("there is nothing here")
+    for method, path in (("GET", "/v1/analyze"), ("PUT", "/v1/jobs"), ("POST", "/healthz")):
+        assert server.http.request(method, path).status_code == 405
+
+
+def test_pages(strict: Server) -> None:
+    answer = strict.http.get("/")  # without a token: the page must be there to ask for it
+    assert answer.text == "<title>ours</title>"
+    assert "connect-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
+    assert strict.http.get("/%2e%2e/tokens").status_code == 404
+    assert strict.http.get("/v1/analyze", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 405
+    for name in home.ROUTES:
+        assert name[0] in home.page()
 
 
 def test_the_log_names_no_file(server: Server, photo: bytes) -> None:

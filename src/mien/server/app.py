@@ -6,9 +6,10 @@ import asyncio
 import logging
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response, Security
@@ -19,6 +20,8 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import Receive, Scope, Send
 
 from mien import __version__
 from mien.errors import InputError
@@ -99,6 +102,7 @@ def create_app(context: Context, started: Callable[[], None] = lambda: None) -> 
     for routes in (pictures, jobs, about):
         app.include_router(routes.router, dependencies=token)
     app.include_router(live.router)
+    app.openapi = lambda: _describe(app, context)  # type: ignore[method-assign]
     _add_pages(app, context.settings.pages or (PAGE if (PAGE / "index.html").is_file() else None))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -116,9 +120,36 @@ def create_app(context: Context, started: Callable[[], None] = lambda: None) -> 
     return app
 
 
+class _Pages(StaticFiles):
+    """Static files under `/` that leave a route's wrong methods to the route, which answers 405."""
+
+    def __init__(self, folder: Path, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(directory=folder, html=True)
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for route in self._routes:
+            if not isinstance(route, Mount) and route.matches(scope)[0] is Match.PARTIAL:
+                await route.handle(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+def _describe(app: FastAPI, context: Context) -> dict[str, Any]:
+    """OpenAPI, with the names of the models and detectors that are here."""
+    document = FastAPI.openapi(app)
+    names = {"model": [m["name"] for m in context.models.get("models", ())], "detector": context.models["detectors"]}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in names:
+                    parameter["schema"]["enum"] = ["", *names[parameter["name"]]]
+    return document
+
+
 def _add_pages(app: FastAPI, folder: Path | None) -> None:
     if folder is not None:
-        app.mount("/", StaticFiles(directory=folder, html=True), name="pages")
+        app.mount("/", _Pages(folder, app.routes), name="pages")
         return
 
     @app.get("/", include_in_schema=False)
