@@ -12,7 +12,7 @@ from typing import Any
 from mien.errors import InputError
 from mien.events.event import Event
 from mien.events.micro import MICRO
-from mien.table import Row, read_rows
+from mien.table import PLACE, VERDICT, Row, read_rows
 
 FORMS = ("faces.csv", "faces.jsonl", "faces.parquet")
 
@@ -62,8 +62,11 @@ class Folder:
             InputError: the file is damaged.
         """
         count = 0
+        needed = {*PLACE, *VERDICT, *(f"p_{label}" for label in self.labels)}
         try:
             for row in read_rows(self.rows_path):
+                if not count and (missing := sorted(needed - set(row))):
+                    raise InputError(f"{self.rows_path}: lacks the column {missing[0]}; analyse again")
                 count += 1
                 yield row
         except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:

@@ -67,7 +67,7 @@ def _hex(colour: Colour) -> str:
 
 
 def style(labels: Sequence[str]) -> tuple[str, str]:
-    """Rules that give classes `e0`, `e1` ... the colours of the labels: for the light page, and changes for the dark."""
+    """Rules that give classes `e0`, `e1` ... the colours of the labels: for the light page, changes for the dark."""
     shades = [shade(label) for label in labels]
     light = "".join(f".e{k}{{--c:{s.fill};--on:{s.on};--t:{s.light}}}" for k, s in enumerate(shades))
     return light, "".join(f".e{k}{{--t:{s.dark}}}" for k, s in enumerate(shades))
