@@ -57,8 +57,8 @@ def yaw_map(side: int, degrees: float) -> tuple[np.ndarray, np.ndarray]:
     for row, depth in enumerate(depths):
         source[row] = _row(places, np.interp(places, coarse, depth), np.radians(degrees), side)
     level = np.repeat(np.arange(side, dtype=np.float32)[:, None], side, 1)
-    # rows are turned one by one; a median over three takes off the fringe where one of them hides more
-    return np.asarray(cv2.medianBlur(source, 3)), level
+    # rows are turned one by one; a median takes off the fringe where one of them hides more than its neighbours
+    return np.asarray(cv2.medianBlur(source, 3 if side < 72 else 5)), level
 
 
 def _row(places: np.ndarray, z: np.ndarray, angle: float, side: int) -> np.ndarray:
