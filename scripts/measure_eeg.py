@@ -29,7 +29,7 @@ from mien.protocols import Fold, kfold
 from mien.train.distributed import Team
 from mien.train.loop import Trainer
 from mien.train.prepare import aimed, find_index, read_faces
-from mien.train.recipe import Recipe, load_recipe, with_seed
+from mien.train.recipe import Recipe, load_recipe, recipes, with_seed
 from mien.train.study import Study, machine
 
 ROOT = Path(__file__).parent.parent
@@ -261,22 +261,24 @@ def missing(results: list[dict[str, Any]], name: str) -> list[str]:
 def pairs(prefix: str, names: dict[str, str], data: Path, runs: Path, results: list[dict[str, Any]]) -> str:
     rows = []
     for short, about in names.items():
-        found = of_recipe(f"{prefix}-{short}", data, runs)
+        name = f"{prefix}-{short}"
+        found = of_recipe(name, data, runs) if name in recipes() else None
         if found:
-            rows.append([about, f"`{prefix}-{short}`", *cells(found)[2:6], *missing(results, f"{prefix}-{short}")])
+            rows.append([about, f"`{name}`", *cells(found)[2:6], *missing(results, name)])
     head = ("what", "recipe", *HEAD[2:6], "UAR, no EEG", "wrong EEG", "no face", "wrong face")
     return table(head, rows)
 
 
 SINGLE = {
     "seed4-eeg-raw": "other people, features as released",
-    "linear, features as released": "the same by softmax regression on each trial's mean",
-    "seed4-eeg-net": "other people, each session on its own scale",
+    "linear, features as released": "the same by softmax regression on trials' means, one person out",
+    "seed4-eeg-net": "other people, own scale",
     "seed4-eeg-mean": "the same, mean over the windows in place of attention",
-    "linear, own scale": "the same by softmax regression on each trial's mean",
-    "seed4-bcn-eeg": "the same, pictures of three bands by `bcn-eeg`; 5 folds, 10 windows a trial",
-    "seed-iv, people and films new, features as released": "other people, other films, features as released; 5 folds",
-    "seed-iv, people and films new": "other people, other films, own scale; 5 folds",
+    "seed4-eeg-loso": "the same, one person out, all windows",
+    "linear, own scale": "the same by softmax regression on trials' means, one person out",
+    "seed4-bcn-eeg": "other people, own scale, pictures of three bands by `bcn-eeg`, 10 windows",
+    "seed-iv, people and films new, features as released": "other people and other films, features as released",
+    "seed-iv, people and films new": "other people and other films, own scale",
     "seed-iv, known people, features as released": "known people, later session, features as released",
     "seed4-eeg-sessions": "known people, later session, own scale",
     "seed-iv, each person by themselves": "each person by themselves, later session, own scale",
