@@ -493,7 +493,14 @@ def test_databases_that_do_not_answer(tmp_path: Path) -> None:
         open_engine("postgresql://me:secret@127.0.0.1:1/none", tmp_path)
 
 
-CRASHER = "import os, sys; sys.stdin.buffer.read(8); os.abort()"
+CRASHER = """
+import os, sys
+from mien.server.channel import pack
+sys.stdout.buffer.write(pack({"ok": True}))
+sys.stdout.flush()
+sys.stdin.buffer.read(8)
+os.abort()
+"""
 
 
 def test_a_crash_is_the_inputs_fault_and_the_next_one_is_answered(

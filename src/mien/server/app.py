@@ -78,8 +78,7 @@ def create_app(context: Context, started: Callable[[], None] = lambda: None) -> 
         shutil.rmtree(context.spool, ignore_errors=True)  # uploads that a dead server had not finished
         context.spool.mkdir(mode=0o700)
         try:
-            await context.pool.start()
-            context.models, _ = await context.pool.ask({"kind": "models"})
+            context.models = await context.pool.start()
             await context.runner.start()
         except Refusal as error:
             context.failure = error.sentence

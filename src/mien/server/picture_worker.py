@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,12 +45,7 @@ class Desk:
         Raises:
             MienError: the sender can mend it.
         """
-        kind = fields["kind"]
-        if kind == "picture":
-            return self._picture(fields)
-        if kind == "frame":
-            return self._frame(fields, payload)
-        return self._models()
+        return self._picture(fields) if fields["kind"] == "picture" else self._frame(fields, payload)
 
     def _flow(self, fields: dict[str, Any]) -> Flow:
         from mien.pipeline.flow import Flow, Options
@@ -97,7 +94,7 @@ class Desk:
         [result] = flow.run([Frame(image, fields["frame"], fields["time_s"])], tracker)
         return {**_described(flow, result), "tracker": tracker.state()}, b""
 
-    def _models(self) -> Message:
+    def hello(self) -> dict[str, Any]:
         """Facts of the weights that may be asked for, and the detectors that are here."""
         from mien.faces import DETECTORS
         from mien.pipeline.flow import Options
@@ -121,7 +118,7 @@ class Desk:
             detectors.append(detector)
         first = self._flow({"model": default, "detector": Options.detector, "min_face": 24}).detector.name
         detectors.sort(key=lambda name: (name != first, name == "none", name))
-        return {"default": Path(default).name, "detectors": detectors, "models": models}, b""
+        return {"default": Path(default).name, "detectors": detectors, "models": models}
 
 
 def _facts(model: Model, name: str) -> dict[str, Any]:
@@ -177,6 +174,27 @@ def _listen(file: BinaryIO, inbox: queue.Queue[Message | None], grace_s: float) 
     os._exit(1)
 
 
+class _Sender:
+    """Sends what a call returns, or why it returned nothing."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def __call__(self, work: Callable[[], Message]) -> None:
+        try:
+            fields, payload = work()
+            fields["ok"] = True
+        except MienError as error:
+            fields, payload = {"ok": False, "error": str(error)}, b""
+        except MemoryError:
+            fields, payload = {"ok": False, "error": "this takes more memory than the server gives one request"}, b""
+        except Exception as error:  # a fault of ours or of a codec: the next request must still be answered
+            sentence = f"could not be analysed ({type(error).__name__}); please report this"
+            fields, payload = {"ok": False, "fault": True, "error": sentence}, b""
+        self._out.write(channel.pack(fields, payload))
+        self._out.flush()
+
+
 def main() -> None:
     """Answer until the server has gone."""
     facts = json.loads(sys.argv[1])
@@ -187,21 +205,10 @@ def main() -> None:
     desk = Desk(facts)
     inbox: queue.Queue[Message | None] = queue.Queue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox, facts["timeout_s"]), daemon=True).start()
+    send = _Sender(out)
+    send(lambda: (desk.hello(), b""))
     while (message := inbox.get()) is not None:
-        try:
-            fields, payload = desk.answer(*message)
-            fields["ok"] = True
-        except MienError as error:
-            fields, payload = {"ok": False, "error": str(error)}, b""
-        except MemoryError:
-            fields, payload = {"ok": False, "error": "this takes more memory than the server gives one request"}, b""
-        except Exception as error:  # a fault of ours or of a codec: the next request must still be answered
-            fields, payload = (
-                {"ok": False, "fault": True, "error": f"could not be analysed ({type(error).__name__})"},
-                b"",
-            )
-        out.write(channel.pack(fields, payload))
-        out.flush()
+        send(functools.partial(desk.answer, *message))
 
 
 if __name__ == "__main__":

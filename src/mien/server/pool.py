@@ -14,18 +14,29 @@ from mien.server import channel
 from mien.server.channel import Message
 from mien.server.refusal import Pace, Refusal
 
+START_S = 60.0
+"""Time for a process to load its libraries, seconds."""
 PICTURE_WORKER = (sys.executable, "-m", "mien.server.picture_worker")
 
 
 class Worker:
-    """One process, started when first asked and again after it was lost."""
+    """One process, started when first asked and again after it was lost.
+
+    Attributes:
+        hello: what it said when it was ready.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
+        self.hello: dict[str, Any] = {}
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> asyncio.subprocess.Process:
-        """The process, running."""
+        """The process, running and with its libraries loaded: that takes long on a busy machine.
+
+        Raises:
+            Refusal: 500, it cannot run.
+        """
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -34,6 +45,14 @@ class Worker:
                 stderr=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the server, which then ends its workers
             )
+            assert self._process.stdout is not None
+            try:
+                self.hello, _ = await asyncio.wait_for(channel.receive(self._process.stdout), START_S)
+            except (TimeoutError, asyncio.IncompleteReadError) as error:
+                await self.stop()
+                raise Refusal(500, "a worker cannot be started; `mien doctor` may say why", reason="start") from error
+            if not self.hello.pop("ok"):
+                raise Refusal(500, self.hello["error"], reason="start")
         return self._process
 
     async def exchange(self, fields: dict[str, Any], payload: bytes) -> Message:
@@ -86,9 +105,14 @@ class Pool:
         self._pace = Pace(1.0)
         self.waiting = 0
 
-    async def start(self) -> None:
-        """Start all processes, so that the first request need not wait for it."""
+    async def start(self) -> dict[str, Any]:
+        """Start all processes, so that the first request need not wait for it; returns what one of them said.
+
+        Raises:
+            Refusal: 500, they cannot run.
+        """
         await asyncio.gather(*(worker.start() for worker in self._workers))
+        return self._workers[0].hello
 
     async def close(self) -> None:
         """End all processes."""
@@ -140,6 +164,7 @@ class Pool:
     async def _exchange(self, worker: Worker, fields: dict[str, Any], payload: bytes) -> Message:
         begin = time.monotonic()
         try:
+            await worker.start()
             answer, data = await asyncio.wait_for(worker.exchange(fields, payload), self._timeout_s)
         except TimeoutError as error:
             await worker.stop()

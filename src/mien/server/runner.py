@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mien.server.job_worker import INPUT, RESULT, STOPPED
 from mien.server.metrics import Metrics
+from mien.server.pool import START_S
 from mien.server.refusal import Pace
 from mien.server.settings import Settings
 from mien.server.store import CANCELLED, DONE, FAILED, OVER, Job, Store
@@ -26,8 +27,6 @@ JOB_WORKER = (sys.executable, "-m", "mien.server.job_worker")
 LOG = logging.getLogger("mien.server")
 LONGEST_SWEEP_S = 60.0
 RETRY_S = 5.0
-START_S = 60.0
-"""Time for a process to load the libraries, seconds."""
 
 
 def home_name(folder: Path) -> str:
