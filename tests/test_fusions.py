@@ -134,7 +134,12 @@ def test_rank_against_a_loop() -> None:
         for array in scores.values():
             for a, b in itertools.permutations(range(4), 2):
                 points[a] += 1.0 if array[row, a] > array[row, b] else 0.5 if array[row, a] == array[row, b] else 0.0
-        assert np.allclose(joint[row], points / points.sum())
+        assert np.allclose(joint[row], points / points.sum(), atol=1e-3)
+
+
+def test_rank_of_equals_is_the_surer() -> None:
+    one, two = np.array([[0.3, 0.7]]), np.array([[0.6, 0.4]])
+    assert FUSIONS.create("rank")({"a": one, "b": two}).argmax() == 1
 
 
 def test_weights_are_the_most_likely_on_a_grid() -> None:

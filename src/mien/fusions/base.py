@@ -16,6 +16,9 @@ Arrays = Mapping[str, np.ndarray]
 LEAST = 1e-6
 """Scores below this count as this, so that one modality cannot veto a class alone."""
 
+TIE = 1e-3
+"""Weight of the mean score beside votes and points: it decides between equals and nothing else."""
+
 
 class Fusion(ABC):
     """Joins what modalities say of the same N rows.

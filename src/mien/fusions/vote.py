@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mien.fusions import FUSIONS
-from mien.fusions.base import Arrays, Fusion, normalised, stacked
-
-TIE = 1e-3
-"""Weight of the mean score beside a vote: it decides between equals and nothing else."""
+from mien.fusions.base import TIE, Arrays, Fusion, normalised, stacked
 
 
 @FUSIONS.register(
