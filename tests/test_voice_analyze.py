@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("librosa")
 
 from mien.errors import InputError, WeightsError
-from mien.pipeline.sound import RATE, blocks, has_sound
+from mien.pipeline.sound import RATE, Block, blocks, has_sound
 from mien.pipeline.voice import Heard, fuse, listen, with_voice
 
 torch = pytest.importorskip("torch")
@@ -118,6 +119,42 @@ def test_windows_follow_who_speaks(talk: Path, weights: Path) -> None:
     assert top[list(said).index(8.5)] == "happiness"
     assert np.isnan(heard.scores[~heard.spoken]).all()
     assert np.allclose(heard.scores[heard.spoken].sum(1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [30.0, 29.9, 54.0])
+def test_the_last_moment_is_heard_whatever_the_length(
+    seconds: float, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = voice_like(110, seconds)
+
+    def given(path: str, size: float, overlap: float) -> Iterator[Block]:
+        start = 0.0
+        while len(sound) / RATE - start >= size:
+            yield Block(start, sound[round(start * RATE) : round((start + size) * RATE)])
+            start += size - overlap
+        yield Block(start, sound[round(start * RATE) :])
+
+    monkeypatch.setattr("mien.pipeline.voice.blocks", given)
+    heard = listen("any", VoiceModel(weights))
+    assert np.allclose(np.diff(heard.times), 0.5)
+    assert seconds - 0.5 < heard.times[-1] <= seconds
+    assert heard.spoken.all()
+
+
+def test_a_gap_in_the_track_is_silence(tmp_path: Path, portrait: np.ndarray) -> None:
+    path = tmp_path / "gap.mkv"
+    with av.open(str(path), "w") as container:
+        voice = container.add_stream("pcm_s16le", RATE, layout="mono")
+        for start in (0, 1600, 40 * RATE):
+            piece = av.AudioFrame.from_ndarray(np.full((1, 1600), 9999, np.int16), format="s16", layout="mono")
+            piece.sample_rate, piece.pts = RATE, start
+            container.mux(voice.encode(piece))
+        container.mux(voice.encode(None))
+    found = list(blocks(path, seconds=100.0))
+    assert len(found) == 1
+    loud = np.flatnonzero(found[0].samples > 0.1)
+    assert len(found[0].samples) == 40 * RATE + 1600
+    assert set(loud.tolist()) == {*range(3200), *range(40 * RATE, 40 * RATE + 1600)}
 
 
 def test_long_sound_is_heard_in_pieces_as_in_one(tmp_path: Path, portrait: np.ndarray, weights: Path) -> None:

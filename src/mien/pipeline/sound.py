@@ -14,7 +14,9 @@ from mien.errors import InputError
 RATE = 16000
 GAP_S = 0.05
 """Pieces whose time stamps lie further apart than this have silence between them."""
-LONGEST_GAP_S = 60.0
+LONGEST_GAP_S = 3600.0
+"""A longer gap is an error of the time stamps."""
+SILENCE_S = 10.0
 
 
 class Block(NamedTuple):
@@ -54,7 +56,7 @@ def blocks(path: str | Path, seconds: float = 30.0, overlap: float = 3.0) -> Ite
             given = True
             start_s += (size - kept) / RATE
             held = held[size - kept :]
-    if len(held) > (kept if given else 0):
+    if len(held):
         yield Block(start_s, held)
     elif not given:
         raise InputError(f"{path}: the sound track holds no sound")
@@ -73,9 +75,10 @@ def _pieces(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
                 if clock is None:
                     clock = stamp
                 gap = stamp - clock if frame is not None else 0.0
-                if GAP_S < gap < LONGEST_GAP_S:
-                    yield clock, np.zeros(round(gap * RATE), np.float32)
-                    clock = stamp
+                while GAP_S < gap < LONGEST_GAP_S:
+                    piece = min(gap, SILENCE_S)
+                    yield clock, np.zeros(round(piece * RATE), np.float32)
+                    clock, gap = clock + piece, gap - piece
                 for part in resampler.resample(frame):
                     samples = part.to_ndarray()[0].astype(np.float32)
                     yield clock, samples

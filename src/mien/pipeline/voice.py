@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.errors import InputError, WeightsError
 from mien.features import FEATURES
-from mien.features.voice import HOP, contour
+from mien.features.voice import HEARD_DB, HOP, VOICED, contour
 from mien.pipeline.session import open_session
 from mien.pipeline.sound import RATE, Block, blocks
 from mien.pipeline.store import find_file, sha256
@@ -20,7 +20,7 @@ from mien.spec import KEY, Spec
 from mien.table import Row
 
 TASK = "voice"
-WINDOW_S, STEP_S = 3.0, 0.5
+WINDOW_S, STEP_S, BLOCK_S = 3.0, 0.5, 30.0
 SPOKEN, AUDIBLE_DB = 0.1, -55.0
 """A window is spoken if this share of it is voiced, and if its loud frames are above this level."""
 STATES = ("none", "silent", "spoken")
@@ -157,7 +157,7 @@ def listen(path: str, model: VoiceModel) -> Heard:
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     reached = -np.inf
     try:
-        for block in blocks(path, overlap=2 * WINDOW_S):
+        for block in blocks(path, BLOCK_S, 2 * WINDOW_S):
             part = _hear(block, model, reached)
             if len(part[0]):
                 reached = part[0][-1]
@@ -177,7 +177,7 @@ def _hear(block: Block, model: VoiceModel, reached: float) -> tuple[np.ndarray, 
     A window that the block's end cuts off is heard here only where it ends the sound; the next block has it whole.
     """
     length = len(block.samples) / RATE
-    whole = length >= 30.0 - NEAR_S
+    whole = length >= BLOCK_S - NEAR_S
     begin = block.start_s if not np.isfinite(reached) else reached + STEP_S
     last = block.start_s + length - (WINDOW_S / 2 if whole else 0)
     times = begin + STEP_S * np.arange(max(0, int((last - begin) / STEP_S + NEAR_S) + 1))
@@ -189,7 +189,7 @@ def _hear(block: Block, model: VoiceModel, reached: float) -> tuple[np.ndarray, 
         level = found.level[frames]
         loud = np.percentile(level, 95)
         # what is soft beside the rest of its own window is background
-        voiced = (found.voicing[frames] > 0.5) & (level > loud - 35)
+        voiced = (found.voicing[frames] > VOICED) & (level > loud - HEARD_DB)
         active.append(float(voiced.mean()))
         audible.append(loud > AUDIBLE_DB)
         windows.append(block.samples[int(first * RATE) : int(end * RATE)])
