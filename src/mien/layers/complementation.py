@@ -42,4 +42,5 @@ class GatedComplement(nn.Module):
         added = self.drop(added) * some[:, None, None].to(x.dtype)
         compound, retain = torch.sigmoid(self.compound(control)), torch.sigmoid(self.retain(control))
         x = compound[:, None] * added + retain[:, None] * x
-        return x + self.drop(self.forward_layer(x))
+        joined: Tensor = x + self.drop(self.forward_layer(x))
+        return joined

@@ -92,7 +92,8 @@ class BBFN(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         told: dict[str, tuple[Tensor, Tensor]] = {
-            name: encoder.over_time(*modality(inputs, name)) for name, encoder in self.encoders.items()
+            name: encoder.over_time(*modality(inputs, name))  # type: ignore[operator]
+            for name, encoder in self.encoders.items()
         }
         parts, separators = [], []
         for name, pair in self.pairs.items():
