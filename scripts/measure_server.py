@@ -119,7 +119,7 @@ def main() -> None:
     text = f"""### The server under load
 
 {time.strftime("%Y-%m-%d")}, {machine}; `python scripts/measure_server.py`. One picture of {width} x {height} pixels
-({len(picture) / 1e3:.0f} kB) is sent for {args.seconds:g} s by each number of senders. The server and its one worker are on
+({len(picture) / 1e3:.0f} kB) is sent for {args.seconds:g} s by each number of senders. The server and its worker are on
 one core, the senders on another; `--workers 1 --queue {args.queue}`. Load average before: {load:.1f}. {args.note}
 
 | senders | answers 200 | per second | p50, ms | p95, ms | p99, ms | 429 | other |

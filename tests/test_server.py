@@ -166,6 +166,7 @@ def test_headers(server: Server) -> None:
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 422, "boundary"),
         ({"content": b"--b\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, "damaged"),
         ({"files": {"picture": ("a.jpg", b"x")}}, 422, "'picture'"),
+        ({"files": {"file": (None, b"x")}}, 422, "no file name"),
         ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, 422, "limit is 1"),
         ({"content": b"x", "params": {"min_face": 0}}, 422, "min_face"),
         ({"content": b"x", "params": {"colour": "red"}}, 422, "colour"),
@@ -177,6 +178,19 @@ def test_bad_requests(server: Server, change: dict[str, Any], status: int, words
     answer = server.http.post("/v1/analyze", **change)
     assert answer.status_code == status, answer.text
     assert words in answer.json()["error"]
+
+
+@linux
+def test_an_upload_goes_to_disk_and_not_into_memory(strict: Server) -> None:
+    def most_mb() -> float:
+        [line] = [x for x in Path(f"/proc/{strict.process.pid}/status").read_text().splitlines() if "VmHWM" in x]
+        return int(line.split()[1]) / 1e3
+
+    before = most_mb()
+    pieces = (bytes(1_000_000) for _ in range(60))
+    answer = strict.http.post("/v1/analyze", content=pieces, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 422  # zeros are no picture
+    assert most_mb() - before < 20
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(server: Server) -> None:
@@ -330,6 +344,7 @@ def test_models_metrics_and_openapi(server: Server) -> None:
     assert server.http.get("/nothing").json()["error"].startswith("there is nothing here")
     for method, path in (("GET", "/v1/analyze"), ("PUT", "/v1/jobs"), ("POST", "/healthz")):
         assert server.http.request(method, path).status_code == 405
+    assert server.http.options(f"/v1/jobs/{'x' * 22}").headers["allow"] == "GET, DELETE"
 
 
 def test_pages(strict: Server) -> None:

@@ -172,7 +172,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentences = {404: "there is nothing here; / names the routes", 405: f"not with {request.method}; see /openapi.json"}
-    return JSONResponse({"error": sentences.get(error.status_code, error.detail)}, error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # FastAPI knows one method per route; the path may have more
+        path = getattr(request.scope.get("route"), "path", "")
+        headers["Allow"] = ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, ()))
+    return JSONResponse({"error": sentences.get(error.status_code, error.detail)}, error.status_code, headers)
 
 
 async def _no_database(request: Request, error: Exception) -> Response:

@@ -212,7 +212,9 @@ class _Form:
             )
         if len(self._files) == self._most:
             raise Refusal(422, f"too many files in one request, the limit is {self._most}; send them one by one")
-        sent = options.get(b"filename", b"").decode("utf-8", "replace")
+        if b"filename" not in options:
+            raise Refusal(422, "a field `file` of the form has no file name; send it as a file (curl: -F file=@NAME)")
+        sent = options[b"filename"].decode("utf-8", "replace")
         path = self._folder / safe_name(sent, {file.name for file in self._files})
         self._file = open(path, "wb")  # noqa: SIM115
         self._files.append(path)
