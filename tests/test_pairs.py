@@ -120,3 +120,16 @@ def test_pairs_of_real_voices_and_faces() -> None:
         voice, face = (index.media[name].files(row)[0] for name in ("audio", "face"))
         label = index.labels[index.majority[row]]
         assert label == spoken[int(voice.name.split("-")[2]) - 1] == shown[int(face.parent.name) - 1]
+
+
+def test_the_table_says_what_its_figures_are_of() -> None:
+    from mien.bench.results import table
+
+    figures = {"faces": 9, "accuracy": 0.5, "uar": 0.4, "macro_f1": 0.4, "recall": {}}
+    line = {
+        "recipe": "own", "seed": 1, "model": "joint-fusion", "parameters": 9, "dataset": "pairs-ravdess-rafdb",
+        "protocol": "kfold, 5 folds", "epochs": 1, "figures": {"pairs-ravdess-rafdb": figures}, "seconds": 1.0,
+        "machine": "no GPU", "paper": {"source": "", "figure": 0.0, "warning": ""},
+    }  # fmt: skip
+    heading = "### pairs-ravdess-rafdb, kfold, 5 folds, class-matched pairs of different people"
+    assert heading in table([line]).splitlines()

@@ -139,6 +139,8 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
+PAIRS = "class-matched pairs of different people"
+
 NAMES = (
     "recipe",
     "network",
@@ -260,9 +262,19 @@ def table(
     for where, protocol, _, cells in sorted(rows):
         if (where, protocol) != place:
             place = (where, protocol)
-            text += ["", f"### {where}, {protocol}", "", f"| {' | '.join(NAMES)} |", "|" + " --- |" * len(NAMES)]
+            heading = ", ".join(["### " + where, protocol, *warning_of(where)])
+            text += ["", heading, "", f"| {' | '.join(NAMES)} |", "|" + " --- |" * len(NAMES)]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text).strip() + "\n"
+
+
+def warning_of(dataset: str) -> list[str]:
+    """What has to stand beside every figure on a data set.
+
+    >>> warning_of("rafdb"), warning_of("pairs-ravdess-rafdb")
+    ([], ['class-matched pairs of different people'])
+    """
+    return [PAIRS] if dataset.startswith("pairs-") else []
 
 
 def _cells(recipe: str, members: list[Line], cost: Line, short: Sequence[str]) -> list[str]:
@@ -337,7 +349,7 @@ def of_network(model: str, lines: Iterable[Line]) -> list[Line]:
             figures = [_main(line) for line in members]
             row: Line = {"recipe": recipe, "dataset": dataset, "protocol": protocol, "seeds": len(members)}
             row |= {name: spread([f[name] for f in figures]) for name in ("accuracy", "uar")}
-            rows.append({**row, "notes": list(short), "paper": paper_of(members[-1])})
+            rows.append({**row, "notes": [*short, *warning_of(dataset)], "paper": paper_of(members[-1])})
     rows.sort(key=lambda row: (row["dataset"], -float(row["accuracy"].split()[0])))
     for name in recipes():
         known = load_recipe(name)
