@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,6 +55,7 @@ class Flow:
         cv2.setNumThreads(threads)
         self.model = model or load(self.options.model, threads=threads)
         detector = choose_detector(self.options.detector)
+        self.options = replace(self.options, detector=detector)  # results name the one that ran
         self.detector: Detector = DETECTORS.create(detector, threads=threads)
         # crop geometry is known by the detector that draws boxes in the same way
         self.boxes: str = DETECTORS.facts(detector).get("boxes", detector)
