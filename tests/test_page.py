@@ -419,6 +419,21 @@ def test_methods_name_weights_and_their_accuracy_only_if_they_are_the_same(folde
     assert "are not on this computer" in Page(write_report(folder)).text
 
 
+def test_voice_and_restoration_are_told(folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["voice"] = {"name": "v", "sha256": "ab" * 32, "labels": ["calm"], "window_s": 2.0, "step_s": 0.5}
+    summary["options"]["restore"] = "models/mend.onnx"
+    summary["sources"][0]["voice"] = {"seconds": 4.0, "spoken_seconds": 1.5, "mean_scores": {"calm": 1.0}}
+    summary["sources"][1]["voice"] = {"seconds": 0.0, "spoken_seconds": 0.0, "note": "has no sound"}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    page = Page(write_report(folder))
+    assert "a.mp4 4.0 s 1.5 s calm" in page.text
+    assert "b.jpg 0.0 s 0.0 s has no sound" in page.text
+    assert "voice network v (SHA-256 abababababab…) in windows of 2 s, one every 0.5 s" in page.text
+    assert "painted over by the generator mend.onnx" in page.text
+    assert ".e3{--c:" in (folder / "report.html").read_text()
+
+
 def test_citation_file_is_read() -> None:
     text = (
         'cff-version: 1.2.0\ntitle: "mien"\nauthors:\n  - family-names: Doe\n    given-names: Ann\n'

@@ -108,7 +108,9 @@ def _context(
     micro = any(event.is_micro for event in results.events)
     comparison = view.compared(results, chosen, options.unit) if chosen else None
     text = methods.paragraph(results.summary, known, sum(found.unsure) / max(1, faces), faces, micro=micro)
-    light, dark = shades.style(labels)
+    # a voice may know other labels than the face
+    every = list(dict.fromkeys([*labels, *results.summary.get("voice", {}).get("labels", ())]))
+    light, dark = shades.style(every)
     people = view.person_lines(entries, names, labels, found.seen)
     sources, left = view.source_lines(results, names, found)
     return {
@@ -128,6 +130,7 @@ def _context(
         "films": sum("seconds" in entry for entry in entries),
         "people": people[: view.MOST_PEOPLE],
         "all_people": len(people),
+        "voices": view.voices(results, names, every),
         "problems": results.summary.get("problems", []),
         "timelines": view.timelines(results, found, names),
         "left": len(found.left),

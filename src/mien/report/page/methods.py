@@ -52,7 +52,12 @@ def paragraph(summary: dict[str, Any], card: Card, unsure: float, faces: int, *,
             f"Faces whose highest score lay below {threshold:g} counted as unsure ({share} of {faces:,} faces); they "
             "were kept in all figures."
         )
+    if options.get("restore"):
+        name = Path(str(options["restore"])).name
+        sentences.append(f"What hid a face was first painted over by the generator {name}.")
     sentences += _events(summary, rules)
+    if summary.get("voice"):
+        sentences.append(_voice(summary["voice"]))
     if micro:
         sentences.append(MICRO)
     return " ".join(sentences)
@@ -96,6 +101,14 @@ def _network(card: Card) -> str:
             f"recall {test.uar.split(' ')[0]}"
         )
     return text + "."
+
+
+def _voice(voice: dict[str, Any]) -> str:
+    return (
+        f"The sound of each recording was read by the voice network {voice.get('name', '')} (SHA-256 "
+        f"{str(voice.get('sha256', ''))[:12]}…) in windows of {float(voice.get('window_s', 0)):g} s, one every "
+        f"{float(voice.get('step_s', 0)):g} s; windows without speech were left out of the means."
+    )
 
 
 MICRO = (

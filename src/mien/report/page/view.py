@@ -259,6 +259,27 @@ def timelines(folder: Folder, found: Gathered, names: dict[str, str]) -> list[tu
     return made
 
 
+class Voice(NamedTuple):
+    """What was heard in a recording."""
+
+    name: str
+    heard: str
+    spoken: str
+    parts: list[Part]
+    note: str
+
+
+def voices(folder: Folder, names: dict[str, str], labels: Sequence[str]) -> list[Voice]:
+    """Voice of each recording that was listened to."""
+    made = []
+    for entry in folder.entries:
+        if voice := entry.get("voice"):
+            spoken, heard = (_clock(float(voice.get(key, 0))) for key in ("spoken_seconds", "seconds"))
+            parts = parts_of(voice.get("mean_scores", {}), labels)
+            made.append(Voice(names[entry["source"]], heard, spoken, parts, str(voice.get("note", ""))))
+    return made[:MOST_SOURCES]
+
+
 class Total(NamedTuple):
     """Distribution over the faces of all recordings, or of all pictures."""
 
