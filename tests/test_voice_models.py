@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from mien.datasets import DATASETS, FAKES  # noqa: E402
 from mien.errors import RecipeError  # noqa: E402
 from mien.layers.forest import Forest  # noqa: E402
 from mien.layers.masked_lstm import MaskedLSTM  # noqa: E402
 from mien.layers.speech import resampled  # noqa: E402
 from mien.models import MODELS  # noqa: E402
 from mien.models.gabor_deep_av import GaborBank  # noqa: E402
+from mien.train.checkpoint import load_network  # noqa: E402
+from mien.train.recipe import load_recipe  # noqa: E402
 from mien.train.stages.forest import Grower, GrowForest, answer  # noqa: E402
+from mien.train.study import Study  # noqa: E402
 from models_kit import count, stirred, tiny  # noqa: E402
 
 NETWORKS = ["voice-net", "cai-av", "vgg19-av", "gabor-deep-av", "lbp-forest-av"]
@@ -224,3 +229,36 @@ def test_the_onnx_file_says_the_same(name: str) -> None:
     session = runtime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
     found = session.run(None, {key: value.numpy() for key, value in other.items()})[0]
     assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("librosa")
+    root = tmp_path_factory.mktemp("pairs")
+    DATASETS.names()
+    FAKES["pairs-ravdess-rafdb"](root)
+    return root
+
+
+@pytest.mark.parametrize("name", ["pairs-ravdess-lbp-forest", "pairs-ravdess-cai", "pairs-ravdess-joint"])
+def test_recipes_over_pairs_train_and_tell_what_is_missing(name: str, pairs: Path, tmp_path: Path) -> None:
+    changes = {"epochs": 1, "folds": 2, "select": "last", "arguments": {"tiny": True}}
+    study = Study.open(load_recipe(name, **changes), pairs, tmp_path, torch.device("cpu"))
+    folds = study.train(lambda text: None)
+    people = [set(study.faces.group[fold.test]) for fold in folds]
+    assert not people[0] & people[1]
+    figures = study.test()["figures"]
+    assert set(figures["missing"]) == {"audio", "face"}
+    assert set(figures["missing"]["audio"]) == {"absent", "wrong"}
+    if name.endswith("forest"):
+        network = load_network(tmp_path / name / "fold-01", torch.device("cpu"))
+        assert (network.forest.left[:, 0] != 0).all()  # every tree has split
+        assert float(network.forest.share.sum(2).min()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_forest_needs_a_forest(pairs: Path, tmp_path: Path) -> None:
+    stage = load_recipe("pairs-ravdess-lbp-forest").stage
+    changes = {"epochs": 1, "folds": 2, "select": "last", "arguments": {"tiny": True}, "stage": stage}
+    study = Study.open(load_recipe("pairs-ravdess-joint", **changes), pairs, tmp_path, torch.device("cpu"))
+    with pytest.raises(RecipeError, match="'forest'"):
+        study.train(lambda text: None)
