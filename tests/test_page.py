@@ -21,7 +21,7 @@ from mien.errors import InputError
 from mien.faces.align import box_square, cut
 from mien.labels import FERPLUS8, TAXONOMIES
 from mien.metrics import bootstrap
-from mien.metrics.effects import _counts, _drawn_g, cliffs_delta, contrast, correction, hedges_g
+from mien.metrics.effects import _counts, _drawn_delta, _drawn_g, cliffs_delta, contrast, correction, hedges_g
 from mien.pipeline.summary import summarise
 from mien.report.bins import Series
 from mien.report.page import PageOptions, groups, methods, panels, shades, view, write_report
@@ -302,6 +302,24 @@ def test_drawn_figures_are_those_of_drawn_values() -> None:
         assert fast[i] == pytest.approx(slow, rel=1e-6)
 
 
+def test_drawn_deltas_are_those_of_drawn_values() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 5, 9).astype(float), rng.integers(1, 6, 7).astype(float)  # with ties
+    times_a, times_b = _counts(rng, 20, 9), _counts(rng, 20, 7)
+    fast = _drawn_delta(a, b, times_a, times_b)
+    for i in range(20):
+        slow = cliffs_delta(np.repeat(a, times_a[i].astype(int)), np.repeat(b, times_b[i].astype(int)))
+        assert fast[i] == pytest.approx(slow)
+
+
+def test_many_values_are_drawn_in_blocks() -> None:
+    rng = np.random.default_rng(5)
+    found = contrast(rng.normal(0, 1, 4000), rng.normal(0.2, 1, 3000), rounds=1200)
+    # normal theory: standard error of the difference sqrt(1 / 4000 + 1 / 3000)
+    half = 1.96 * np.sqrt(1 / 4000 + 1 / 3000)
+    assert (found.difference.high - found.difference.low) / 2 == pytest.approx(half, rel=0.1)
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_intervals_agree_with_the_plain_bootstrap(paired: bool) -> None:
     rng = np.random.default_rng(3)
@@ -392,6 +410,16 @@ def test_comparison_says_how_many(folder: Path) -> None:
     assert "about 0.15 of the 95 % intervals" in page
     assert "With fewer than 3 files in a group no interval can be given." in page
     assert "film n = 1, still n = 2" in page
+
+
+def test_micro_expressions_stand_among_the_events(folder: Path) -> None:
+    times = "onset_s,apex_s,offset_s,onset_frame,apex_frame,offset_frame"
+    text = f"source,track,{times},strength,duration_s,region\na.mp4,0,1.1,1.2,1.3,28,30,33,2.25,0.2,left brow\n"
+    (folder / "micro.csv").write_text(text)
+    page = Page(write_report(folder))
+    assert "micro-expression Person 0 1.10 1.20 0.20 2.2 % left brow" in page.text
+    assert "Moilanen, A." in page.text
+    assert [a for a in page.all("span") if "event micro" in a.get("class", "") and "strength" in a["title"]]
 
 
 # the weights, methods

@@ -362,10 +362,15 @@ def _pictures(run: Run, spotted: list[Event], *, overlay: bool, anonymous: bool,
 
 def _page(run: Run, wanted: bool) -> None:
     """report.html, from the files that have just been written."""
-    from mien.report.page import write_report
+    from mien.errors import InputError
+    from mien.pipeline.sources import Problem
+    from mien.report.page import NAME, write_report
 
     if wanted and run.rows_path.is_file():
-        write_report(run.folder)
+        try:
+            write_report(run.folder)
+        except InputError as error:
+            run.problems.append(Problem(NAME, str(error)))
 
 
 def _report(run: Run, *, as_json: bool, stopped: bool) -> None:

@@ -11,6 +11,8 @@ from mien.metrics.bootstrap import Interval
 
 LEVEL = 0.95
 ROUNDS = 5000
+BLOCK = 2_000_000
+"""Numbers held at a time: draws times values."""
 
 
 def hedges_g(first: np.ndarray, second: np.ndarray) -> float:
@@ -95,7 +97,7 @@ def contrast(
     """Compare two groups of independent values with percentile bootstrap intervals of 95 %.
 
     Each group is drawn anew on its own; of pairs whole pairs are drawn. A draw is held as the number of times that each
-    value comes, so that all figures of all draws are products of matrices.
+    value comes, so that the figures of many draws are sums and products of matrices.
 
     Paper: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapters 8 and 13.
 
@@ -114,22 +116,38 @@ def contrast(
     if not len(a) or not len(b) or (paired and len(a) != len(b)):
         raise ValueError(f"a comparison needs two groups with values, of pairs equally many; got {len(a)} and {len(b)}")
     random = np.random.default_rng(seed)
-    times_a = _counts(random, rounds, len(a))
-    times_b = times_a if paired else _counts(random, rounds, len(b))
-    means_a, means_b = times_a @ a / len(a), times_b @ b / len(b)
-    differences = means_b - means_a
-    dominance = np.sign(np.subtract.outer(a, b)) * -1.0
-    deltas = ((times_a @ dominance) * times_b).sum(1) / (len(a) * len(b))
+    block = max(1, BLOCK // max(len(a), len(b)))
+    drawn = [_draws(random, a, b, min(block, rounds - done), paired) for done in range(0, rounds, block)]
+    differences, deltas, gs = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     whole = float(b.mean() - a.mean())
     return Contrast(
         (float(a.mean()), float(b.mean())),
         (len(a), len(b)),
         _interval(whole, differences, LEVEL),
         _interval(whole, differences, 1 - (1 - LEVEL) / max(1, comparisons)),
-        _interval(hedges_g(a, b), _drawn_g(a, b, times_a, times_b), LEVEL),
+        _interval(hedges_g(a, b), gs, LEVEL),
         _interval(cliffs_delta(a, b), deltas, LEVEL),
         paired,
     )
+
+
+def _draws(
+    random: np.random.Generator, a: np.ndarray, b: np.ndarray, rounds: int, paired: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Difference of means, Cliff's delta and Hedges' g of `rounds` draws, each [rounds]."""
+    times_a = _counts(random, rounds, len(a))
+    times_b = times_a if paired else _counts(random, rounds, len(b))
+    differences = times_b @ b / len(b) - times_a @ a / len(a)
+    return differences, _drawn_delta(a, b, times_a, times_b), _drawn_g(a, b, times_a, times_b)
+
+
+def _drawn_delta(a: np.ndarray, b: np.ndarray, times_a: np.ndarray, times_b: np.ndarray) -> np.ndarray:
+    """Cliff's delta of each draw [rounds], from how many drawn values of `a` lie below and above each of `b`."""
+    order = np.argsort(a, kind="stable")
+    upto = np.pad(np.cumsum(times_a[:, order], 1), ((0, 0), (1, 0)))
+    below, not_above = (upto[:, np.searchsorted(a[order], b, side)] for side in ("left", "right"))
+    wins = below - (len(a) - not_above)
+    return np.asarray((wins * times_b).sum(1) / (len(a) * len(b)))
 
 
 def _counts(random: np.random.Generator, rounds: int, n: int) -> np.ndarray:
