@@ -245,7 +245,7 @@ def scan(model: FaceModel, person: Person, task: Task, settings: ScanSettings) -
     inside = ((own[..., :2] - (0, 8)) / OVAL) ** 2
     with np.errstate(invalid="ignore"):
         known = (inside.sum(-1) < 1) & (own[..., 2] > DEEPEST)
-    known &= ~_holes(known, settings.holes * amount[0], rng)
+    known &= ~blots(known, settings.holes * amount[0], rng)
     gain = (1 - settings.dark) ** amount[1]
     # noise of the light that is there, of the same size in the dark
     picture = seen.image * gain + GRAIN * grain[..., :3]
@@ -269,15 +269,15 @@ def _unproject(depth: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return np.stack([x * scale, -y * scale, DISTANCE * 10 - far], -1)
 
 
-def _holes(known: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Blots over this share of the known pixels, bool [S, S]."""
-    blots = np.zeros(known.shape, np.uint8)
+def blots(known: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Ellipses, half axes a sixtieth to a sixteenth of the side, over this share of the known pixels, bool [S, S]."""
+    found = np.zeros(known.shape, np.uint8)
     rows, columns = np.nonzero(known)
-    while len(rows) and share and (blots.astype(bool) & known).sum() < share * known.sum():
+    while len(rows) and share and (found.astype(bool) & known).sum() < share * known.sum():
         k = rng.integers(len(rows))
-        axes = tuple(int(v) for v in rng.uniform(4, 16, 2))
-        cv2.ellipse(blots, (int(columns[k]), int(rows[k])), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
-    return blots.astype(bool)
+        axes = tuple(max(1, round(v * len(known))) for v in rng.uniform(1 / 60, 1 / 16, 2))
+        cv2.ellipse(found, (int(columns[k]), int(rows[k])), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    return found.astype(bool)
 
 
 def _eighty_three(marks: np.ndarray, head: np.ndarray) -> np.ndarray:
