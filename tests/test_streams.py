@@ -423,3 +423,33 @@ def test_members_must_share_their_rows(fused: Path) -> None:
             Study.open(changed, fused, fused / "runs", cpu).train(lambda _: None)
     with pytest.raises(RecipeError, match='go with model = "fusion"'):
         Recipe("x", "fusion")
+
+
+def test_a_finished_run_is_scored_without_a_modality(fused: Path) -> None:
+    from typer.testing import CliRunner
+
+    from mien.cli import app
+    from mien.train.recipe import load_recipe
+    from mien.train.study import Study
+
+    own = load_recipe("mosi-joint", epochs=1)
+    study = Study.open(own, fused, fused / "runs", torch.device("cpu"))
+    fold = study.train(lambda _: None)[0]
+    run, data = str(study.folder), str(fused / "mosi")
+
+    def ask(*words: str) -> Any:
+        return CliRunner().invoke(app, ["eval", *words, "--data", data, "--json"])
+
+    right = (study.scores(fold, study.folder, absent="text").argmax(1) == study.faces.majority[fold.test]).mean()
+    assert json.loads(ask(run, "--absent", "text").stdout)["mosi"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    for words, said in (
+        ((run, "--absent", "smell"), "does not read 'smell'; it reads audio, video, text"),
+        ((run, "--explain", "1", "--out", str(fused / "out")), "--explain shows faces"),
+    ):
+        assert said in str(ask(*words).exception)
+    joined(fused, "mean")
+    assert "score it with mien bench run" in str(ask(str(fused / "runs" / "mosi-mean")).exception)
+    from mien.export.onnx import export_run
+
+    with pytest.raises(MienError, match="reads audio, video, text"):
+        export_run(study.folder, fused / "mosi", fused / "x.onnx", name="x")

@@ -30,6 +30,8 @@ def evaluate(
         int, typer.Option(min=0, max=40, help="Faces of each class to show with what the network looks at.")
     ] = 0,
     pool: Annotated[str, typer.Option(help="Of clips: mean of the frames' scores, or peak.")] = "mean",
+    absent: Annotated[str, typer.Option(help="Of a run over several modalities: take this one from every row.")] = "",
+    wrong: Annotated[str, typer.Option(help="The same: each row has this one from another row.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; for runs.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -42,7 +44,9 @@ def evaluate(
         raise typer.BadParameter(f"{pool!r} is not mean or peak", param_hint="--pool")
     if explain and out is None:
         raise typer.BadParameter("name the folder that explain.png goes to with --out", param_hint="--explain")
-    subject = _subject(weights, device, pool)
+    if (absent or wrong) and not Path(weights).is_dir():
+        raise typer.BadParameter("is for the folder of a finished run", param_hint="--absent" if absent else "--wrong")
+    subject = _subject(weights, device, pool, absent, wrong)
     name = dataset or subject.dataset
     faces = subject.faces(name, data, split)
     scores = subject.scores(faces)
@@ -72,7 +76,7 @@ def evaluate(
         )
 
 
-def _subject(weights: str, device: str, pool: str) -> Subject:
+def _subject(weights: str, device: str, pool: str, absent: str, wrong: str) -> Subject:
     if Path(weights).is_dir():
         from mien.errors import require
 
@@ -80,7 +84,7 @@ def _subject(weights: str, device: str, pool: str) -> Subject:
         from mien.explain.run import FinishedRun
         from mien.train.loop import pick_device
 
-        return FinishedRun(Path(weights), pick_device(device))
+        return FinishedRun(Path(weights), pick_device(device), absent=absent, wrong=wrong)
     from mien.explain.subject import WeightFile
 
     return WeightFile(weights, pool)

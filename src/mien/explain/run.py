@@ -34,15 +34,24 @@ class FinishedRun:
 
     Args:
         folder: with best.pt and run.json.
+        absent: a modality to take from every row, for a run over several.
+        wrong: a modality that every row is to have from another row.
 
     Raises:
-        WeightsError: one of the files is missing or damaged.
+        WeightsError: one of the files is missing or damaged, or the run does not read that modality.
         RecipeError: the run's recipe has keys that this version does not know.
     """
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self.folder, self.device = folder, device
+    def __init__(self, folder: Path, device: torch.device, *, absent: str = "", wrong: str = "") -> None:
+        self.folder, self.device, self.absent, self.wrong = folder, device, absent, wrong
         self.recipe, self.fold = read_record(folder)
+        if self.recipe.fusion.members:
+            joined = ", ".join(self.recipe.fusion.members)
+            raise WeightsError(f"{folder} joins {joined} and has no weights of its own; score it with mien bench run")
+        for name in (absent, wrong):
+            if name and name not in self.recipe.modalities:
+                read = ", ".join(self.recipe.modalities) or "faces alone"
+                raise WeightsError(f"{folder} does not read {name!r}; it reads {read}")
         state = load_state(folder / "best.pt")
         if state is None:
             several = sorted(path.parent.name for path in folder.glob("fold-*/best.pt"))
@@ -77,9 +86,12 @@ class FinishedRun:
     def scores(self, faces: FaceSet) -> np.ndarray:
         study = Study(self.recipe, faces, self.folder, self.device, Team())
         nothing = np.zeros(0, np.int64)
-        return study.scores(Fold(self.fold, nothing, nothing, np.arange(len(faces))), self.folder)
+        fold = Fold(self.fold, nothing, nothing, np.arange(len(faces)))
+        return study.scores(fold, self.folder, absent=self.absent, wrong=self.wrong)
 
     def maps(self, faces: FaceSet, classes: np.ndarray) -> np.ndarray:
+        if faces.streams is not None:
+            raise DataError(f"--explain shows faces; {self.name} reads {', '.join(faces.streams.names)}")
         inputs = self._inputs(faces)
         found = last_map(*watch(self.network, inputs))
         if found is None:

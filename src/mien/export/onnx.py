@@ -174,6 +174,11 @@ def export_run(
     recipe, every, fold = find_fold(runs[-1], data)
     if "angles" in recipe.inputs:
         raise WeightsError(f"{runs[-1]} reads maps of changing angles, which one face has not; train it without them")
+    if recipe.modalities:
+        read = ", ".join(recipe.modalities)
+        raise WeightsError(
+            f"{runs[-1]} reads {read}; a file for `mien analyze` reads one face: score it with mien eval"
+        )
     half = half and not int8
     if half:
         _round_to_half(network)
