@@ -10,11 +10,16 @@ import typer
 
 def export(
     run: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Folder of a finished run; of several, the weights are averaged."),
-    ],
-    data: Annotated[Path, typer.Option("--data", help="Folder of the data set; its validation split calibrates.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the data set; its validation split calibrates.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The .onnx file to write.")] = None,
+    web: Annotated[
+        Path | None, typer.Option("--web", help="Write the page for the browser as static files into this new folder.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
     half: Annotated[bool, typer.Option("--half/--full", help="Store weights as 16-bit floats.")] = True,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations: smaller, faster.")] = False,
@@ -30,9 +35,16 @@ def export(
     ] = False,
     command: Annotated[str, typer.Option(help="The training command, for the record.")] = "",
 ) -> None:
-    """Calibrate on the validation split and write one self-contained ONNX file."""
+    """Calibrate on the validation split and write one self-contained ONNX file; or write the page for the browser."""
     from mien.errors import require
 
+    if web is not None:
+        from mien.export.web import write_page
+
+        typer.echo(f"{write_page(web)} files in {web}; serve them from any web server over https, or from localhost")
+        return
+    if not run or data is None or out is None:
+        raise typer.BadParameter("name a run, --data and --out; or --web FOLDER for the page")
     require("torch", "train")
     require("onnx", "train")
     from mien.export.onnx import export_run

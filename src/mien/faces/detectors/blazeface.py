@@ -82,7 +82,7 @@ def tiles(height: int, width: int) -> list[tuple[int, int, int]]:
 
     def starts(length: int) -> list[int]:
         count = max(1, math.ceil((length - part) / (0.75 * part)) + 1)
-        return [round(x) for x in np.linspace(0, length - part, count)]
+        return [math.floor(x + 0.5) for x in np.linspace(0, length - part, count)]
 
     return found + [(x, y, part) for y in starts(height) for x in starts(width)]
 

@@ -1,0 +1,129 @@
+/** Who is who over time: by place, motion and looks, as the Python package follows people. */
+
+import { type Box } from "./faces";
+import { type Picture, part, resize } from "./image";
+
+interface Track {
+  id: number;
+  box: Box;
+  velocity: [number, number];
+  looks: Float32Array;
+  seen: number;
+  missed: number;
+}
+
+const [MOVED, LOOKS, LIMIT] = [1, 2.5, 1.6];
+const PATCH = 24;
+
+/** Hue (of 180), saturation and value (of 256) of one pixel. */
+function hsv(r: number, g: number, b: number): [number, number, number] {
+  const most = Math.max(r, g, b);
+  const range = most - Math.min(r, g, b);
+  if (!range) return [0, 0, most];
+  const sector = most === r ? (g - b) / range : most === g ? 2 + (b - r) / range : 4 + (r - g) / range;
+  return [((sector * 30 + 180) % 180) | 0, Math.round((255 * range) / most), most];
+}
+
+/** Looks of a person: hue and saturation of the head and of what is worn below it; of unit length. */
+export function describe(picture: Picture, [x1, y1, x2, y2]: Box): Float32Array {
+  const [w, h] = [x2 - x1, y2 - y1];
+  const regions: Box[] = [
+    [x1 - 0.1 * w, y1 - 0.4 * h, x2 + 0.1 * w, y2],
+    [x1 - 0.2 * w, y2, x2 + 0.2 * w, y2 + 0.8 * h],
+  ];
+  const looks = new Float32Array(2 * 72);
+  regions.forEach(([left, top, right, bottom], region) => {
+    const hold = (v: number, low: number, high: number): number => Math.trunc(Math.min(Math.max(v, low), high));
+    const [a, b] = [hold(left, 0, picture.width - 1), hold(right, 1, picture.width)];
+    const [c, d] = [hold(top, 0, picture.height - 1), hold(bottom, 1, picture.height)];
+    if (b - a < 2 || d - c < 2) return;
+    const patch = resize(part(picture, a, c, b - a, d - c), PATCH, PATCH).data;
+    for (let i = 0; i < patch.length; i += 3) {
+      const [hue, saturation, value] = hsv(patch[i], patch[i + 1], patch[i + 2]);
+      looks[72 * region + 8 * Math.min(7, Math.floor((hue * 8) / 180)) + (saturation >> 5)]++;
+      looks[72 * region + 64 + (value >> 5)]++;
+    }
+  });
+  const values = looks.map((count) => Math.sqrt(count / (PATCH * PATCH)));
+  return unit(values);
+}
+
+function unit(values: Float32Array): Float32Array {
+  const length = Math.max(Math.sqrt(values.reduce((sum, v) => sum + v * v, 0)), 1e-6);
+  return values.map((v) => v / length);
+}
+
+/** Gives each face the number of its person; someone away for at most `memory` seconds gets the old one back. */
+export class Tracker {
+  private tracks: Track[] = [];
+  private next = 0;
+
+  constructor(private readonly memory = 2) {}
+
+  /** A number for each box; frames must come in order of time (seconds). */
+  follow(picture: Picture, boxes: Box[], time: number): number[] {
+    this.tracks = this.tracks.filter((track) => time - track.seen <= this.memory);
+    const looks = boxes.map((box) => describe(picture, box));
+    const ids: number[] = boxes.map(() => -1);
+    for (const [face, track] of this.match(boxes, looks, time)) {
+      update(track, boxes[face], looks[face], time);
+      ids[face] = track.id;
+    }
+    for (const track of this.tracks) track.missed = ids.includes(track.id) ? 0 : track.missed + 1;
+    boxes.forEach((box, face) => {
+      if (ids[face] >= 0) return;
+      this.tracks.push({ id: this.next, box, velocity: [0, 0], looks: looks[face], seen: time, missed: 0 });
+      ids[face] = this.next++;
+    });
+    return ids;
+  }
+
+  private match(boxes: Box[], looks: Float32Array[], time: number): [number, Track][] {
+    const pairs = this.tracks.flatMap((track) =>
+      boxes.map((box, face) => ({ face, track, cost: costOf(track, box, looks[face], time) })),
+    );
+    pairs.sort((a, b) => a.cost - b.cost);
+    const [faces, tracks] = [new Set<number>(), new Set<Track>()];
+    const chosen: [number, Track][] = [];
+    for (const { face, track, cost } of pairs) {
+      if (cost > LIMIT) break;
+      if (faces.has(face) || tracks.has(track)) continue;
+      faces.add(face);
+      tracks.add(track);
+      chosen.push([face, track]);
+    }
+    return chosen;
+  }
+}
+
+function costOf(track: Track, box: Box, looks: Float32Array, time: number): number {
+  const gone = Math.max(time - track.seen, 0);
+  // motion is believed for a quarter of a second, then the person may be anywhere near
+  const ahead = Math.min(gone, 0.25);
+  const centre = (b: Box): [number, number] => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
+  const size = (b: Box): number => Math.max((b[2] - b[0] + b[3] - b[1]) / 2, 1);
+  const [x, y] = centre(box);
+  const [ox, oy] = centre(track.box);
+  const [own, other] = [size(track.box), size(box)];
+  const away =
+    Math.hypot(x - ox - track.velocity[0] * ahead, y - oy - track.velocity[1] * ahead) / Math.sqrt(own * other);
+  const grown = Math.abs(Math.log(other / own));
+  const unlike = 1 - track.looks.reduce((sum, v, i) => sum + v * looks[i], 0);
+  if (away > 1.2 + 6 * gone || grown > 0.8) return Infinity;
+  // a person who was away comes back by looks alone, so those must agree
+  if (track.missed && gone > 0.5 && unlike > 0.25) return Infinity;
+  return (MOVED * away) / (1 + 3 * gone) + 0.5 * grown + LOOKS * unlike;
+}
+
+function update(track: Track, box: Box, looks: Float32Array, time: number): void {
+  const passed = time - track.seen;
+  if (passed > 0 && passed <= 0.5) {
+    for (const axis of [0, 1] as const) {
+      const moved = (box[axis] + box[axis + 2] - track.box[axis] - track.box[axis + 2]) / 2 / passed;
+      track.velocity[axis] = 0.6 * track.velocity[axis] + 0.4 * moved;
+    }
+  } else track.velocity = [0, 0];
+  track.looks = unit(track.looks.map((v, i) => 0.9 * v + 0.1 * looks[i]));
+  track.box = box;
+  track.seen = time;
+}
