@@ -124,7 +124,9 @@ def _panel(area: Axes, harm: str, panel: Panel, runs: Sequence[str], clean: Mapp
         if name not in panel.lines:
             continue
         line = sorted(panel.lines[name])
-        area.plot(*zip(*line, strict=True), linewidth=1.3, marker="o", markersize=2.2, **_look(place))
+        # earlier runs are broader, so that one that later ones cover still shows
+        broad = max(1.1, 2.6 - 0.5 * place)
+        area.plot(*zip(*line, strict=True), linewidth=broad, marker="o", markersize=1.2 + broad, **_look(place))
         if name in clean:
             area.axhline(clean[name], color=_look(place)["color"], linewidth=0.7, linestyle=":")
     area.set_title(harm, family=chart.FONT, fontsize=8, loc="left", weight="bold", color=chart.INK, pad=3)
