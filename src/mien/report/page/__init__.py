@@ -125,6 +125,7 @@ def _context(
         "facts": view.facts(results, found),
         "totals": view.totals(found),
         "sources": sources,
+        "named": any(entry.get("people") for entry in entries),
         "sources_left": left,
         "all_sources": len(entries),
         "films": sum("seconds" in entry for entry in entries),

@@ -140,10 +140,9 @@ def _events(summary: dict[str, Any], rules: dict[str, Any]) -> list[str]:
 def comparison_sentence(found: Sequence[Comparison], unit: str, count: int) -> str:
     """How groups were compared, to be added to the paragraph."""
     how = "within people" if found[0].paired else "between groups"
-    several = {"file": "files", "person": "people"}[unit]
     sizes = "; ".join(f"{c.first} n = {c.sizes[0]}, {c.second} n = {c.sizes[1]}" for c in found)
     return (
-        f"Groups were compared {how} with {several} as units ({sizes}): the mean score of each expression over all "
+        f"Groups were compared {how}, with one value per {unit} ({sizes}): the mean score of each expression over all "
         "faces of a unit, its mean difference, Hedges’ g (Hedges, 1981) and Cliff’s delta (Cliff, 1993), with 95 % "
         f"percentile bootstrap intervals over units (5,000 draws; Efron & Tibshirani, 1993). {count} comparisons were "
         "made; no hypothesis was tested."

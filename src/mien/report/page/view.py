@@ -19,7 +19,7 @@ MOST_SOURCES = 100
 MOST_EVENTS = 150
 MOST_THUMBS = 60
 MOST_PEOPLE = 40
-REST = "neutral"
+_PLURAL = {"person": "people", "track": "tracks"}
 
 
 class Part(NamedTuple):
@@ -377,7 +377,8 @@ def facts(folder: Folder, found: Gathered) -> list[tuple[str, str]]:
     rows.append((f"{sum(found.faces):,}", "faces measured"))
     if films:
         people = sum(_people(entry) for entry in films)
-        rows.append((f"{people:,}", "person followed" if people == 1 else "people followed"))
+        noun = "person" if any(entry.get("people") for entry in films) else "track"
+        rows.append((f"{people:,}", f"{noun} followed" if people == 1 else f"{_PLURAL[noun]} followed"))
         events = sum(not event.is_micro for event in folder.events)
         rows.append((f"{events:,}", "event" + "s" * (events != 1)))
     if micro := sum(event.is_micro for event in folder.events):
