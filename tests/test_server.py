@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,10 @@ def test_live_frames(server: Server, portrait: np.ndarray) -> None:
         assert last["dropped"] > 0
     with connect(f"{url}?model=nothing") as live, pytest.raises(Exception, match="1008"):
         live.recv(10)
+    with ExitStack() as stack:
+        cameras = [stack.enter_context(connect(url)) for _ in range(5)]
+        with pytest.raises(Exception, match="1013"):
+            cameras[-1].recv(10)
 
 
 def test_models_metrics_and_openapi(server: Server, photo: bytes) -> None:

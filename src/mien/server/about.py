@@ -47,6 +47,7 @@ async def metrics(request: Request) -> Response:
     counted = context.metrics
     counted.busy.set(context.pool.busy)
     counted.waiting.set(context.pool.waiting)
+    counted.live.set(context.cameras)
     for state, count in (await asyncio.to_thread(context.store.counts)).items():
         counted.jobs.labels(state).set(count)
     return Response(counted.text(), media_type=CONTENT_TYPE_LATEST)

@@ -29,6 +29,7 @@ class Context:
     Attributes:
         models: answer of `GET /v1/models`; filled at the start.
         uploads: bodies that are being read now.
+        cameras: live connections.
         failure: why the server could not start.
         adding: held while a job is put into the queue, so that its limit holds.
     """
@@ -40,6 +41,7 @@ class Context:
     runner: Runner
     models: dict[str, Any] = field(default_factory=dict)
     uploads: int = 0
+    cameras: int = 0
     failure: str = ""
     adding: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -91,10 +91,20 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     run.analyze(usable, resume=True)
     tell({"stage": "drawing"})
     pictures_of(run, overlay=options["overlay"], anonymous=options["anonymous"], plot=options["plot"])
+    _forget_path(result / "summary.json")
     if options["report"]:
         write_report(result)
     problems += [f"{problem.source}: {problem.reason}" for problem in run.problems]
     return problems, any(done.frames for done in run.state.values())
+
+
+def _forget_path(path: Path) -> None:
+    """The summary names the model, not where it lies on the server."""
+    from mien.pipeline.writers import write_whole
+
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary["options"]["model"] = Path(summary["options"]["model"]).name
+    write_whole(path, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
 def _looked_at(names: list[str], facts: dict[str, Any], every: int) -> tuple[list[str], list[str], dict[str, int]]:

@@ -53,9 +53,15 @@ async def send(request: Request, response: Response, choice: Annotated[JobChoice
         id = secrets.token_urlsafe(16)
         async with context.adding:
             await asyncio.to_thread(shutil.move, folder, context.runner.place(id))
-            added = await asyncio.to_thread(context.store.add, id, request.scope["mien.owner"], chosen, _most(context))
+            added = False
+            try:
+                added = await asyncio.to_thread(
+                    context.store.add, id, request.scope["mien.owner"], chosen, _most(context)
+                )
+            finally:
+                if not added:
+                    await asyncio.to_thread(shutil.rmtree, context.runner.place(id), True)
         if not added:
-            await asyncio.to_thread(shutil.rmtree, context.runner.place(id), True)
             raise _full(context)
     await context.runner.wake()
     response.headers["Location"] = f"/v1/jobs/{id}"

@@ -58,8 +58,7 @@ async def live(socket: WebSocket) -> None:
     context = context_of(socket)
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(PROTOCOL if PROTOCOL in offered else None)
-    count = context.metrics.live
-    if count._value.get() >= PER_WORKER * context.settings.workers:
+    if context.cameras >= PER_WORKER * context.settings.workers:
         context.metrics.refused.labels("full").inc()
         await socket.close(TRY_LATER, "too many cameras; try again later")
         return
@@ -71,14 +70,14 @@ async def live(socket: WebSocket) -> None:
         return
     chosen["model"] = context.settings.weights(chosen["model"])
     newest = Newest()
-    count.inc()
+    context.cameras += 1
     reading = asyncio.create_task(_read(socket, newest, context.settings.timeout_s))
     try:
         await _answer(socket, context, chosen, newest)
     except (WebSocketDisconnect, RuntimeError):
         pass  # it went away while an answer was on its way
     finally:
-        count.dec()
+        context.cameras -= 1
         context.metrics.frames.labels("dropped").inc(newest.dropped)
         reading.cancel()
         if socket.application_state is WebSocketState.CONNECTED and socket.client_state is WebSocketState.CONNECTED:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -37,7 +38,7 @@ class Desk:
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self._facts = facts
-        self._flows: dict[tuple[str, str, int], Flow] = {}
+        self._flows: dict[tuple[str, str], Flow] = {}
 
     def answer(self, fields: dict[str, Any], payload: bytes) -> Message:
         """The answer to one request.
@@ -50,14 +51,14 @@ class Desk:
     def _flow(self, fields: dict[str, Any]) -> Flow:
         from mien.pipeline.flow import Flow, Options
 
-        key = (fields["model"], fields["detector"], fields["min_face"])
+        key = (fields["model"], fields["detector"])
         if key not in self._flows:
             while len(self._flows) >= MOST_FLOWS:
                 self._flows.pop(next(iter(self._flows)))
-            options = Options(key[0], key[1], min_face=key[2], threads=self._facts["threads"])
-            self._flows[key] = Flow(options)
-        self._flows[key] = self._flows.pop(key)  # the last one used goes last
-        return self._flows[key]
+            self._flows[key] = Flow(Options(*key, threads=self._facts["threads"]))
+        flow = self._flows[key] = self._flows.pop(key)  # the last one used goes last
+        flow.options = replace(flow.options, min_face=fields["min_face"])
+        return flow
 
     def _picture(self, fields: dict[str, Any]) -> Message:
         from mien.pipeline.sources import read_picture

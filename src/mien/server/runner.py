@@ -20,6 +20,7 @@ from mien.server.job_worker import INPUT, RESULT, STOPPED
 from mien.server.metrics import Metrics
 from mien.server.pool import START_S
 from mien.server.refusal import Pace
+from mien.server.schemas import JobChoice
 from mien.server.settings import Settings
 from mien.server.store import CANCELLED, DONE, FAILED, OVER, Job, Store
 
@@ -146,7 +147,12 @@ class Runner:
     def _facts(self, job: Job) -> dict[str, Any]:
         settings = self._settings
         return {
-            "options": {**job.options, "model": settings.weights(job.options["model"])},
+            # a job of an older server may lack options that came since
+            "options": {
+                **JobChoice.model_validate({}).model_dump(),
+                **job.options,
+                "model": settings.weights(job.options["model"]),
+            },
             "max_pixels": settings.max_pixels,
             "max_duration_s": settings.max_duration_s,
             "memory_bytes": settings.memory_bytes,
