@@ -203,6 +203,29 @@ def test_yaw_of_rendered_faces() -> None:
         assert yaw_of(render.landmarks) == pytest.approx(yaw, abs=3)
 
 
+def test_yaw_by_the_networks_points_of_rendered_faces() -> None:
+    """Made-up people (SYNTHETIC), at 48 pixels."""
+    from mien.datasets.ict import FaceModel
+    from mien.datasets.ict_paint import Painter
+    from mien.datasets.synthetic_scene import draw_person
+
+    painter, finder = Painter(FaceModel(data_folder("ict_facekit"))), Landmarks(1)
+    people = [draw_person(painter, 1, number, 192) for number in range(5)]
+    still = np.zeros(len(painter.model.expressions))
+    for yaw in (-45.0, 0.0, 30.0):
+        found = []
+        for person in people:
+            render = painter.model.render(person.identity, still, (yaw, 0, 0), albedo=person.albedo, size=192)
+            points = render.landmarks
+            side = float(np.linalg.norm(points[27] - points[8])) / 1.69 / UNIT
+            x, y = (points.min(0)[0] + points.max(0)[0]) / 2 - side / 2, points[36:48].mean(0)[1] - MIDDLE[1] * side
+            matrix = np.array([[48 / side, 0, -x * 48 / side], [0, 48 / side, -y * 48 / side]])
+            crop = cv2.warpAffine(cv2.GaussianBlur(render.image, (0, 0), side / 96), matrix, (48, 48))
+            found.append(yaw_of(find_points(np.asarray(crop)[None], finder)[0]))
+        assert np.mean(found) == pytest.approx(yaw, abs=3.5)
+        assert np.std(found) < 3.5
+
+
 def test_upright_undoes_a_roll() -> None:
     face = cv2.GaussianBlur(scene(3)[0], (0, 0), 2)
     matrix = cv2.getRotationMatrix2D((23.5, 23.5), -25, 1)  # OpenCV counts against the clock
