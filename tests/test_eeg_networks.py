@@ -22,7 +22,7 @@ from mien.layers.bilinear import BilinearNetwork, bilinear_pool  # noqa: E402
 from mien.layers.lbp_histogram import BINS, HistogramEqualisation, LBPHistograms, uniform_bins  # noqa: E402
 from mien.models import MODELS  # noqa: E402
 from mien.models.physio import channel_sizes  # noqa: E402
-from mien.train.recipe import Recipe, load_recipe, recipes  # noqa: E402
+from mien.train.recipe import Recipe, load_recipe, recipes, with_seed  # noqa: E402
 from mien.train.study import Study  # noqa: E402
 from models_kit import count, export_gap, stirred, tiny  # noqa: E402
 
@@ -300,6 +300,13 @@ def test_recipes_name_what_there_is() -> None:
     for name in PAIRS:
         text = (Path(load_recipe.__globals__["FOLDER"]) / f"{name}.toml").read_text()
         assert "Class-matched pairs of different people" in text, name
+
+
+def test_a_data_sets_name_is_no_seed() -> None:
+    other = with_seed(load_recipe("pairs-seed4-mean"), 2)
+    assert other.name == "pairs-seed4-mean-seed2"
+    assert other.fusion.members == ("pairs-seed4-eeg-seed2", "pairs-seed4-face-seed2")
+    assert with_seed(other, 3).name == "pairs-seed4-mean-seed2"
 
 
 def stand_in(recipe: Recipe, root: Path, seed: int = 0) -> Recipe:
