@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +25,8 @@ from starlette.types import Receive, Scope, Send
 
 from mien import __version__
 from mien.errors import InputError
+from mien.export.web import MODELS
+from mien.pipeline.store import find_file
 from mien.server import about, home, jobs, live, pictures
 from mien.server.context import Context, context_of
 from mien.server.guard import Guard
@@ -148,6 +150,14 @@ def _describe(app: FastAPI, context: Context) -> dict[str, Any]:
 
 def _add_pages(app: FastAPI, folder: Path | None) -> None:
     if folder is not None:
+
+        @app.get("/models/{name}.onnx", include_in_schema=False)
+        async def weights(name: str) -> FileResponse:
+            """Weights that the page runs in the browser."""
+            if name not in MODELS:
+                raise HTTPException(404)
+            return FileResponse(find_file(name), media_type="application/octet-stream")
+
         app.mount("/", _Pages(folder, app.routes), name="pages")
         return
 

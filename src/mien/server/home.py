@@ -40,6 +40,6 @@ pre {{ overflow-x: auto }}
 Nothing that is sent to it leaves this machine.</p>
 <table>{rows}</table>
 <p>To try it:</p>
-<pre>curl --data-binary @picture.jpg -H 'Content-Type: image/jpeg' http://localhost:8642/v1/analyze</pre>
+<pre>curl --data-binary @picture.jpg http://localhost:8642/v1/analyze</pre>
 </main></body></html>
 """

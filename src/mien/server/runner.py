@@ -52,7 +52,7 @@ class Runner:
         self.progress: dict[str, dict[str, Any]] = {}
         self.pace = Pace(20.0)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._news, self._closing = asyncio.Condition(), False
+        self._news, self._wakes, self._closing = asyncio.Condition(), 0, False
         self._tasks: list[asyncio.Task[None]] = []
 
     def place(self, id: str) -> Path:
@@ -83,6 +83,7 @@ class Runner:
     async def wake(self) -> None:
         """There is something new in the queue."""
         async with self._news:
+            self._wakes += 1
             self._news.notify_all()
 
     async def cancel(self, id: str) -> None:
@@ -95,6 +96,7 @@ class Runner:
 
     async def _serve(self) -> None:
         while not self._closing:
+            seen = self._wakes  # what comes between the look into the queue and the wait is not slept over
             try:
                 job = await asyncio.to_thread(self._store.claim)
                 if job is not None:
@@ -102,9 +104,12 @@ class Runner:
                     continue
             except SQLAlchemyError as error:
                 LOG.error("the database does not answer (%s)", type(error).__name__)
-            async with self._news:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), RETRY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken(seen), RETRY_S)
+
+    async def _woken(self, seen: int) -> None:
+        async with self._news:
+            await self._news.wait_for(lambda: self._wakes != seen)
 
     async def _do(self, job: Job) -> None:
         begin = time.monotonic()
