@@ -296,7 +296,7 @@ def small_runs(folder: Path, names: list[str], **changes: str) -> list[str]:
 
     found = []
     for name in names:
-        text = (FOLDER / f"{name}.toml").read_text().replace("epochs = 30", "epochs = 1")
+        text = (FOLDER / f"{name}.toml").read_text().replace("epochs = 12", "epochs = 1")
         for key, value in changes.items():
             lines = [line for line in text.splitlines() if not line.startswith(f"{key} =")]
             text = f"{key} = {value}\n" + "\n".join(lines)

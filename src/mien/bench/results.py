@@ -89,7 +89,9 @@ def run_bench(
         results.parent.mkdir(parents=True, exist_ok=True)
         with open(results, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        say(f"{recipe.name}: accuracy {_main(line)['accuracy']:.4f}, UAR {_main(line)['uar']:.4f} on the test rows")
+        shown = ("ccc",) if recipe.dimensions else ("accuracy", "uar")
+        said = ", ".join(f"{name} {_main(line)[name]:.4f}" for name in shown)
+        say(f"{recipe.name}: {said} on the test rows")
         done.append(line)
     return done
 
@@ -167,12 +169,32 @@ def grouped(lines: Iterable[Line]) -> dict[Group, list[Line]]:
     """Lines by data set, protocol, recipe and what it was shortened by; of several with one seed, the last one."""
     newest: dict[tuple[Group, int], Line] = {}
     for line in lines:
+        if "accuracy" not in _main(line):  # numbers, not classes: `numbers` tells of those
+            continue
         group = (line["dataset"], line["protocol"], line["recipe"], tuple(shortened(line)))
         newest[(group, line["seed"])] = line
     groups: dict[Group, list[Line]] = {}
     for (group, _), line in newest.items():
         groups.setdefault(group, []).append(line)
     return groups
+
+
+def numbers(lines: Iterable[Line]) -> str:
+    """Markdown: what was learnt as numbers, a row a recipe and dimension: CCC, Pearson's correlation, RMSE."""
+    groups: dict[tuple[str, str, str], dict[int, Line]] = {}
+    for line in lines:
+        if "ccc" in _main(line):
+            groups.setdefault((line["dataset"], line["recipe"], line["model"]), {})[line["seed"]] = _main(line)
+    if not groups:
+        return ""
+    columns = ("data set", "recipe", "network", "seeds", "numbers", "CCC", "Pearson", "RMSE")
+    text = ["", "### Numbers, not classes", "", f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    for key, seeds in sorted(groups.items()):
+        for name in [name for name, value in next(iter(seeds.values())).items() if isinstance(value, dict)]:
+            found = [[figures[name][what] for figures in seeds.values()] for what in ("ccc", "pearson", "rmse")]
+            cells = [*key, str(len(seeds)), name, *(f"{statistics.fmean(values):.3f}" for values in found)]
+            text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text) + "\n"
 
 
 def short_device(words: str) -> str:
@@ -236,9 +258,10 @@ def table(
     Raises:
         UnknownName: no line is of that data set.
     """
-    groups = grouped(lines)
-    if dataset is not None and all(key[0] != dataset for key in groups):
-        raise UnknownName("data set with results", dataset, {key[0] for key in groups})
+    lines = list(lines)
+    groups, known = grouped(lines), {line["dataset"] for line in lines}
+    if dataset is not None and dataset not in known:
+        raise UnknownName("data set with results", dataset, known)
     rows = []
     for (where, protocol, recipe, short), members in groups.items():
         if dataset in (None, where):
@@ -265,7 +288,8 @@ def table(
             heading = ", ".join(["### " + where, protocol, *warning_of(where)])
             text += ["", heading, "", f"| {' | '.join(NAMES)} |", "|" + " --- |" * len(NAMES)]
         text.append(f"| {' | '.join(cells)} |")
-    return "\n".join(text).strip() + "\n"
+    more = numbers(line for line in lines if dataset in (None, line["dataset"]))
+    return ("\n".join(text).strip() + "\n" + more).lstrip()
 
 
 def warning_of(dataset: str) -> list[str]:

@@ -48,6 +48,8 @@ class FinishedRun:
         if self.recipe.fusion.members:
             joined = ", ".join(self.recipe.fusion.members)
             raise WeightsError(f"{folder} joins {joined} and has no weights of its own; score it with mien bench run")
+        if self.recipe.dimensions:
+            raise WeightsError(f"{folder} predicts {', '.join(self.recipe.dimensions)}; score it with mien bench run")
         for name in (absent, wrong):
             if name and name not in self.recipe.modalities:
                 read = ", ".join(self.recipe.modalities) or "faces alone"

@@ -27,13 +27,14 @@ from mien.models import Inputs, Output
 from mien.models.composite import CASCADE, Cascade, Composite, core, create, has_map
 from mien.models.scaled import Scaled
 from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
+from mien.train.dimensions import mean_ccc
 from mien.train.distributed import Team
 from mien.train.feed import ClipFeed, Feed, StreamFeed, angles_of, scales
 from mien.train.prepare import few, fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
 from mien.train.tasks import make
-from mien.train.views import as_inputs, predict, to_tensor
+from mien.train.views import as_inputs, on, predict, to_tensor
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -145,10 +146,6 @@ def build_losses(recipe: Recipe, model: nn.Module, shown: Inputs, targets: Tenso
     return terms
 
 
-def on(inputs: Inputs, device: torch.device) -> Inputs:
-    return inputs.to(device) if isinstance(inputs, Tensor) else {name: x.to(device) for name, x in inputs.items()}
-
-
 def build_optimiser(parts: list[nn.Module], recipe: Recipe) -> torch.optim.Optimizer:
     """Weight decay goes to weights, not to biases and norms.
 
@@ -244,7 +241,9 @@ class Trainer:
         self.watched = faces[watched] if watched is not None and recipe.oracle else None
         self.train = few(trainable(train, recipe), recipe)
         targets = soft_targets(self.train, recipe)
-        weight, self.prior = sampling(targets, recipe.balance)
+        # numbers are no shares of classes: all rows are drawn alike
+        shares = np.full_like(targets, 1 / targets.shape[1]) if recipe.dimensions else targets
+        weight, self.prior = sampling(shares, recipe.balance)
         self.weight = torch.from_numpy(weight)
         self.pixels = torch.from_numpy(self.train.pixels)
         self.targets = torch.from_numpy(targets)
@@ -351,7 +350,8 @@ class Trainer:
                     f"{self.folder}. Lower lr, or set half = false"
                 )
             self.epoch += 1
-            line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4), "train_accuracy": round(right, 4)}
+            share = "train_ccc" if self.recipe.dimensions else "train_accuracy"
+            line: dict[str, Any] = {"epoch": self.epoch, "loss": round(loss, 4), share: round(right, 4)}
             if self.team.leads:
                 if len(self.val) and (self.epoch % 2 == 0 or self.epoch == last):
                     line |= self._validate()
@@ -420,8 +420,11 @@ class Trainer:
         for head in r.head:
             task, _ = self.feed.further[head.task]
             terms.append(head.weight * task.loss(output.aux[f"head:{head.task}"].float(), given.further[head.task]))
-        right = (output.logits.argmax(1) == targets.argmax(1)).float().mean()
-        return torch.stack(terms).sum(), float(right)
+        if r.dimensions:
+            right = mean_ccc(targets.cpu().numpy(), output.logits.detach().float().cpu().numpy())
+        else:
+            right = float((output.logits.argmax(1) == targets.argmax(1)).float().mean())
+        return torch.stack(terms).sum(), right
 
     @torch.no_grad()
     def _per_view(self, x: Inputs, targets: Tensor) -> Tensor:
@@ -435,6 +438,9 @@ class Trainer:
     def _validate(self) -> dict[str, Any]:
         faces = self.val[self.val.majority >= 0]
         logits = predict(self.ema, faces.shown, self.device, angles=angles_of(self.recipe, faces))
+        if self.recipe.dimensions:
+            value = round(mean_ccc(faces.targets, logits), 4)
+            return {"val_ccc": value, "selected": value}
         log_prior = np.log(np.maximum(self.prior, 1e-6))
         best = {"selected": -1.0}
         # the share of the prior that is put back trades accuracy for recall of rare classes

@@ -13,6 +13,7 @@ from mien.datasets.faces import FaceSet, load_faces
 from mien.errors import DataError, RecipeError
 from mien.models import MODELS
 from mien.train.clips import read_clips
+from mien.train.dimensions import dimensioned
 from mien.train.recipe import Recipe
 from mien.train.streams import read_streams
 
@@ -70,6 +71,8 @@ def aimed(index: Index, recipe: Recipe) -> Index:
     Raises:
         RecipeError: there is no such column of classes.
     """
+    if recipe.dimensions:
+        return dimensioned(index, recipe)
     if not recipe.target:
         return index
     column = index.extra.get(recipe.target)
@@ -102,6 +105,8 @@ def in_colour(pixels: np.ndarray) -> np.ndarray:
 def soft_targets(faces: FaceSet, recipe: Recipe) -> np.ndarray:
     """Training targets [N, K]: the votes, joined by FER2013's own label as `second_opinion` further votes."""
     targets = faces.targets
+    if recipe.dimensions:
+        return targets
     if recipe.labels == "majority":
         return np.asarray(np.eye(len(faces.labels), dtype=np.float32)[faces.majority])
     if recipe.least_votes > 1 and "votes" in faces.extra:
@@ -122,7 +127,8 @@ def trainable(faces: FaceSet, recipe: Recipe) -> FaceSet:
     Raises:
         RecipeError: there are none.
     """
-    rows = faces.majority >= 0 if recipe.labels == "majority" else faces.targets.sum(1) > 0
+    by_majority = recipe.labels == "majority" or recipe.dimensions
+    rows = faces.majority >= 0 if by_majority else faces.targets.sum(1) > 0
     if not rows.any():
         raise RecipeError(f"{recipe.name}: no labelled face to train on")
     return faces if rows.all() else faces[rows]

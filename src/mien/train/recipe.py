@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -196,6 +197,8 @@ class Recipe:
         arguments: passed to the network's constructor.
         dataset: name of a registered data set.
         target: a column of the data set to learn in place of the expression, such as `genuine`: yes or no, or texts.
+        dimensions: columns of numbers to learn in place of classes, such as `valence` and `arousal`; with the losses
+            `ccc` or `mse`. What is reported is the concordance correlation coefficient.
         protocol: `official` split, `kfold` by person, or `loso` (leave one subject out).
         folds: of `kfold`.
         colour: train on RGB instead of grey.
@@ -239,6 +242,7 @@ class Recipe:
     arguments: dict[str, Any] = field(default_factory=dict)
     dataset: str = "ferplus"
     target: str = ""
+    dimensions: tuple[str, ...] = ()
     protocol: str = "official"
     folds: int = 10
     colour: bool = False
@@ -298,6 +302,8 @@ class Recipe:
         return self.ensemble.members or self.fusion.members
 
     def _check_streams(self) -> None:
+        if self.dimensions and (self.target or self.joins or self.oracle or self.distill.teachers or self.tau):
+            raise RecipeError(f"{self.name}: dimensions are numbers; leave out target, members, oracle, teachers, tau")
         strange = sorted(self.features.keys() - set(self.modalities))
         if strange or len(set(self.modalities)) < len(self.modalities):
             raise RecipeError(
@@ -392,7 +398,7 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
     """
 
     def named(name: str) -> str:
-        return f"{name}-seed{seed}" if name and "-seed" not in name else name
+        return f"{name}-seed{seed}" if name and not re.search(r"-seed\d+$", name) else name
 
     teachers = tuple(named(name) for name in recipe.distill.teachers)
     distill = dataclasses.replace(recipe.distill, teachers=teachers)

@@ -24,9 +24,10 @@ from mien.metrics import accuracy, both_ways, confusion, uar
 from mien.metrics.calibration import log_softmax
 from mien.metrics.evaluation import Evaluation
 from mien.models.ensemble import Ensemble
-from mien.protocols import Fold
+from mien.protocols import Fold, Leak
 from mien.report.research import Curves, confusion_figure, folds_figure, reliability_figure, training_figure
 from mien.train.checkpoint import load_network, load_state
+from mien.train.dimensions import figures, mean_ccc
 from mien.train.distributed import Team
 from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
 from mien.train.evaluate import evaluate_scores, rated_intensity
@@ -135,6 +136,8 @@ class Study:
         scores = np.concatenate([self.scores(fold, self.place(i, len(folds))) for i, fold in enumerate(folds)])
         which = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
         tested = self.faces[rows]
+        if self.recipe.dimensions:
+            return self._test_numbers(folds, leaks, rows, scores)
         np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.majority, scores=scores, fold=which)
         results = evaluate_scores(scores, self.faces.labels, tested, self.recipe.dataset)
         self._draw(results[0])
@@ -161,6 +164,18 @@ class Study:
             joined |= {"fusion": self.recipe.fusion.rule, "learnt": [f.fusion.learnt for f in self._fusers.values()]}
         return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks], **joined}
 
+    def _test_numbers(self, folds: list[Fold], leaks: list[Leak], rows: np.ndarray, said: np.ndarray) -> dict[str, Any]:
+        """Figures of numbers [N, V] that were predicted for the test rows."""
+        tested, names = self.faces[rows], self.recipe.dimensions
+        np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.targets, scores=said)
+        facts: dict[str, Any] = {self.recipe.dataset: figures(tested.targets, said, names, tested.group)}
+        if self.recipe.streams.missing and len(self.modalities) > 1:
+            facts["missing"] = self._missing(folds)
+        ends = np.cumsum([len(fold.test) for fold in folds])[:-1]
+        parts = zip(np.split(tested.targets, ends), np.split(said, ends), strict=True)
+        per_fold = [round(mean_ccc(truth, numbers), 4) for truth, numbers in parts]
+        return {"figures": facts, "per_fold": per_fold, "leaks": [str(leak) for leak in leaks]}
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """What the network or the members of a fusion read; empty for a network of faces alone."""
@@ -174,6 +189,10 @@ class Study:
         for name in self.modalities:
             for what in ("absent", "wrong"):
                 parts = [self.scores(fold, self.place(i, len(folds)), **{what: name}) for i, fold in enumerate(folds)]
+                if self.recipe.dimensions:
+                    numbers = np.concatenate([self.faces.targets[fold.test] for fold in folds])
+                    found.setdefault(name, {})[what] = {"ccc": round(mean_ccc(numbers, np.concatenate(parts)), 4)}
+                    continue
                 matrix = confusion(
                     truth[truth >= 0], np.concatenate(parts)[truth >= 0].argmax(1), len(self.faces.labels)
                 )
@@ -203,7 +222,7 @@ class Study:
         reliability_figure(result.scores, result.truth, self.folder / "reliability.png", title=self.recipe.name)
 
     def scores(self, fold: Fold, folder: Path, *, absent: str = "", wrong: str = "") -> np.ndarray:
-        """Scores [N, K] of a fold's test rows, by the network trained in that folder.
+        """Scores [N, K] of a fold's test rows, or numbers [N, V], by the network trained in that folder.
 
         Args:
             absent: a modality that is taken from every row.
@@ -224,6 +243,8 @@ class Study:
             if isinstance(shown, Streams):
                 shown = shown.without(absent) if absent else shown.wrong(wrong) if wrong else shown
             logits = predict(network, shown, self.device, views=self.recipe.views, angles=angles)
+        if self.recipe.dimensions:
+            return np.asarray(logits)
         share = state.get("line", {}).get("prior_share", 0.0)
         logits = logits + share * state["tau"] * np.log(np.maximum(state["prior"], 1e-6))
         return np.asarray(np.exp(log_softmax(logits)))
@@ -255,7 +276,18 @@ def write_record(trainer: Trainer | Joiner | Fuser, fold: Fold, seconds: float) 
         "finished": known.get("finished") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    columns = ("epoch", "loss", "train_accuracy", "val_accuracy", "val_uar", "prior_share", "selected", "seconds")
+    columns = (
+        "epoch",
+        "loss",
+        "train_accuracy",
+        "train_ccc",
+        "val_accuracy",
+        "val_ccc",
+        "val_uar",
+        "prior_share",
+        "selected",
+        "seconds",
+    )
     with open(folder / "curves.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
@@ -289,6 +321,8 @@ def _card(record: dict[str, Any], trainer: Trainer) -> str:
     selected = "val_accuracy" in best
     counts = np.bincount(trainer.train.majority[trainer.train.majority >= 0], minlength=len(trainer.labels))
     drawn = ", ".join(f"{label} {count:,}" for label, count in zip(trainer.labels, counts, strict=True))
+    if recipe.dimensions:
+        drawn = f"numbers for {', '.join(recipe.dimensions)}"
     return (
         f"# {recipe.name}\n\n{recipe.model}, {record['parameters']:,} parameters, trained on {recipe.dataset} "
         f"({record['protocol']['train']:,} faces: {drawn}), seed {recipe.seed}, {len(trainer.history)} epochs, "

@@ -25,6 +25,11 @@ def to_tensor(pixels: Tensor) -> Tensor:
     return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
 
 
+def on(inputs: Inputs, device: torch.device) -> Inputs:
+    """The inputs of a network, moved to a device."""
+    return inputs.to(device) if isinstance(inputs, Tensor) else {name: x.to(device) for name, x in inputs.items()}
+
+
 def as_inputs(streams: Streams) -> dict[str, Tensor]:
     """What a network over modalities is given: each `<modality>`, and `<modality>_mask` bool [N, T] of what is there.
 
