@@ -299,7 +299,9 @@ def totals(found: Gathered) -> list[Total]:
             tops = {label: count / faces for label, count in found.tops[kind].items()}
             means = dict(zip(found.labels, (s / faces for s in found.sums[kind]), strict=True))
             shares = found.unsure[kind] / faces
-            made.append(Total(name, faces, parts_of(tops, found.labels), parts_of(means, found.labels), shares))
+            made.append(
+                Total(name, faces, parts_of(tops, found.labels), parts_of(means, found.labels, least=-1), shares)
+            )
     return made
 
 
@@ -374,7 +376,7 @@ def facts(folder: Folder, found: Gathered) -> list[tuple[str, str]]:
         rows.append((_clock(sum(float(e["seconds"]) for e in films)), f"in {_count(len(films), 'recording')}"))
     if stills:
         rows.append((f"{stills:,}", "picture" + "s" * (stills != 1)))
-    rows.append((f"{sum(found.faces):,}", "faces measured"))
+    rows.append((f"{sum(found.faces):,}", "face measured" if sum(found.faces) == 1 else "faces measured"))
     if films:
         people = sum(_people(entry) for entry in films)
         noun = "person" if any(entry.get("people") for entry in films) else "track"
