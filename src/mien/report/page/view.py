@@ -103,9 +103,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}" if number else ""
 
 
-def parts_of(shares: dict[str, float], labels: Sequence[str], *, least: float = 0.0) -> list[Part]:
-    """Shares by label in the model's order."""
-    return [Part(k, label, shares.get(label, 0.0)) for k, label in enumerate(labels) if shares.get(label, 0) > least]
+def parts_of(shares: dict[str, float], labels: Sequence[str]) -> list[Part]:
+    """Shares by label in the model's order, without those of nothing."""
+    return [Part(k, label, shares[label]) for k, label in enumerate(labels) if shares.get(label, 0.0) > 0]
 
 
 def step_s(entry: dict[str, Any]) -> float:
@@ -297,11 +297,8 @@ def totals(found: Gathered) -> list[Total]:
         faces = found.faces[kind]
         if faces:
             tops = {label: count / faces for label, count in found.tops[kind].items()}
-            means = dict(zip(found.labels, (s / faces for s in found.sums[kind]), strict=True))
-            shares = found.unsure[kind] / faces
-            made.append(
-                Total(name, faces, parts_of(tops, found.labels), parts_of(means, found.labels, least=-1), shares)
-            )
+            means = [Part(k, label, found.sums[kind][k] / faces) for k, label in enumerate(found.labels)]
+            made.append(Total(name, faces, parts_of(tops, found.labels), means, found.unsure[kind] / faces))
     return made
 
 
