@@ -77,7 +77,7 @@ def _followed(summary: dict[str, Any]) -> str:
     """That faces were followed, where there are recordings."""
     if not any("seconds" in entry for entry in summary["sources"]):
         return ""
-    named = " and named by the researchers" if any(entry.get("people") for entry in summary["sources"]) else ""
+    named = ", and named by the researchers" if any(entry.get("people") for entry in summary["sources"]) else ""
     return f"; in recordings they were followed over time by place, motion and looks{named}"
 
 
