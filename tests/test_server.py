@@ -98,12 +98,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With tokens, with a page, and with results that are soon removed."""
+    """With tokens, with a page, open to one site, and with results that are soon removed."""
     folder = tmp_path_factory.mktemp("strict")
     (folder / "tokens").write_text(f"# two\n{TOKEN}\n\n{OTHER}\n")
     (folder / "site").mkdir()
     (folder / "site" / "index.html").write_text("<title>ours</title>")
     options = ("--token-file", str(folder / "tokens"), "--retain", "0.0006", "--pages", str(folder / "site"))
+    options = (*options, "--origin", "https://faces.example")
     running = Server(folder / "jobs", *options)
     yield running
     running.stop()
@@ -432,6 +433,22 @@ def test_tokens(strict: Server, photo: bytes) -> None:
     with connect(url, subprotocols=["mien.live.v1", f"bearer.{TOKEN}"]) as live:
         live.send(photo)
         assert json.loads(live.recv(30))["faces"]
+
+
+def test_a_site_that_was_let_in(strict: Server, photo: bytes) -> None:
+    known, unknown = (
+        {"Origin": f"https://{name}.example", "Authorization": f"Bearer {TOKEN}"} for name in ("faces", "b")
+    )
+    answer = strict.http.post("/v1/analyze", content=photo, headers=known)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://faces.example"
+    assert strict.http.post("/v1/analyze", content=photo, headers=unknown).status_code == 403
+    assert "access-control-allow-origin" not in strict.http.get("/v1/models", headers=unknown).headers
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    before = strict.http.options("/v1/analyze", headers={"Origin": "https://faces.example", **asked})
+    assert before.status_code == 200
+    assert "POST" in before.headers["access-control-allow-methods"]
+    assert strict.http.get("/healthz", headers={"Host": "faces.example"}).status_code == 200
 
 
 def test_nothing_is_kept_longer_than_asked(strict: Server, photo: bytes) -> None:
