@@ -108,9 +108,22 @@ def follow(quick: Script, thorough: Script, times: list[float], watch: Watch | N
 
 
 def test_the_quick_detector_works_while_it_misses_nothing() -> None:
-    quick, thorough = Script(0, 100), Script(2)
+    quick, thorough = Script(0, 100), Script(2, 98)
     assert follow(quick, thorough, [i / 25 for i in range(60)]) == [2] * 60
     assert (quick.asked, thorough.asked) == (60, 3)
+
+
+def test_a_newcomer_counts_once_both_have_seen_it_and_then_stays() -> None:
+    quick, thorough, watch = Script(0), Script(0), Watch()
+    follow(quick, thorough, [0.0, 0.04], watch)
+    quick.places = (0, 200)
+    assert follow(quick, thorough, [0.08, 0.12], watch) == [1, 1]
+    assert thorough.asked == 3
+    thorough.places = (0, 200)
+    assert follow(quick, thorough, [0.16], watch) == [2]
+    thorough.places = (0,)
+    assert follow(quick, thorough, [0.2, 0.24, 2.0], watch) == [2, 2, 2], "a face that turned away is still that face"
+    assert thorough.asked == 5
 
 
 def test_the_thorough_detector_takes_over_where_it_sees_more_and_hands_back() -> None:
