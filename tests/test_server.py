@@ -90,7 +90,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    limits = ("--max-upload", "2", "--max-pixels", "600000", "--max-duration", "20", "--queue", "1", "--timeout", "4")
+    limits = ("--max-upload", "2", "--max-pixels", "600000", "--max-duration", "20", "--queue", "1", "--timeout", "10")
     running = Server(tmp_path_factory.mktemp("server") / "jobs", *limits)
     yield running
     running.stop()
@@ -311,7 +311,7 @@ def test_a_body_that_does_not_go_on_is_given_up(server: Server) -> None:
     with half_sent(server, b"Content-Length: 1000", b"abc") as connection:
         begin = time.monotonic()
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
-        assert 3.9 < time.monotonic() - begin < 10
+        assert 9.9 < time.monotonic() - begin < 20
     assert not list((server.jobs / "spool").iterdir())
 
 
@@ -332,7 +332,7 @@ def test_who_goes_away_leaves_the_line(server: Server, photo: bytes) -> None:
         os.kill(worker, signal.SIGCONT)
 
 
-def waits(met: Callable[[], bool], limit_s: float = 3.0) -> None:
+def waits(met: Callable[[], bool], limit_s: float = 8.0) -> None:
     end = time.monotonic() + limit_s
     while not met():
         assert time.monotonic() < end
