@@ -447,6 +447,26 @@ def test_methods_name_weights_and_their_accuracy_only_if_they_are_the_same(folde
     assert "are not on this computer" in Page(write_report(folder)).text
 
 
+def test_agreement_with_a_coder_is_told_and_folders_are_not(folder: Path) -> None:
+    figures = {
+        "events": {"f1": 0.8, "matched": 4, "first": 5, "second": 5},
+        "frames": {"count": 1234, "events": {"kappa": None}},
+    }
+    (folder / "agreement.json").write_text(json.dumps(figures))
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["options"]["restore"] = "/home/ann/mend.onnx"
+    summary["problems"] = [{"source": "/home/ann/broken.mp4", "reason": "not a video"}]
+    (folder / "summary.json").write_text(json.dumps(summary).replace("a.mp4", "/home/ann/a.mp4"))
+    for name in ("faces.csv", "events.csv"):
+        (folder / name).write_text((folder / name).read_text().replace("a.mp4", "/home/ann/a.mp4"))
+    path = write_report(folder)
+    text = Page(path).text
+    assert "F1 is 0.80 (4 matched, 5 of mien, 5 of the coder)" in text
+    assert "kappa over 1,234 times is not defined" in text
+    assert "broken.mp4 : not a video" in text
+    assert "/home/ann" not in path.read_text()
+
+
 def test_voice_and_restoration_are_told(folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     summary["voice"] = {"name": "v", "sha256": "ab" * 32, "labels": ["calm"], "window_s": 2.0, "step_s": 0.5}

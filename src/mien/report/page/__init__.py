@@ -132,7 +132,10 @@ def _context(
         "people": people[: view.MOST_PEOPLE],
         "all_people": len(people),
         "voices": view.voices(results, names, every),
-        "problems": results.summary.get("problems", []),
+        "problems": [
+            {"source": names.get(p["source"], Path(p["source"]).name), "reason": p["reason"]}
+            for p in results.summary.get("problems", [])
+        ],
         "timelines": view.timelines(results, found, names),
         "left": len(found.left),
         "threshold": float(results.summary["model"].get("unsure_below") or 0),

@@ -215,7 +215,9 @@ def settings(summary: dict[str, Any], card: Card) -> list[tuple[str, str]]:
         rows.append(("landmarks", f"landmarks68, SHA-256 {digest} (installed now)"))
     rows.append(("detector", str(summary.get("options", {}).get("detector", ""))))
     skipped = ("model", "detector")
-    rows += [(f"--{k.replace('_', '-')}", str(v)) for k, v in summary.get("options", {}).items() if k not in skipped]
+    # names alone: where a file lies on somebody's computer is nobody else's business
+    chosen = {k: Path(v).name if isinstance(v, str) else v for k, v in summary.get("options", {}).items() if v != ""}
+    rows += [(f"--{k.replace('_', '-')}", str(v)) for k, v in chosen.items() if k not in skipped]
     rows += [(f"events: {key}", str(value)) for key, value in summary.get("events", {}).items()]
     rows.append(("libraries (installed now)", f"Python {platform.python_version()}, " + ", ".join(_versions())))
     return rows
