@@ -453,3 +453,29 @@ def test_a_finished_run_is_scored_without_a_modality(fused: Path) -> None:
 
     with pytest.raises(MienError, match="reads audio, video, text"):
         export_run(study.folder, fused / "mosi", fused / "x.onnx", name="x")
+
+
+def test_words_are_counted_where_their_hash_says() -> None:
+    import zlib
+
+    read, _ = reading.extractor({"name": "words", "size": 64})
+    found = read("It's GOOD, really good! It's")
+    terms = ["it's", "good", "really", "good", "it's", "it's good", "good really", "really good", "good it's"]
+    slow = [0.0] * 64
+    for term in terms:
+        code = zlib.crc32(term.encode())
+        slow[(code // 2) % 64] += 1 if code % 2 else -1
+    slow = [np.sign(v) * abs(v) ** 0.5 for v in slow]
+    assert np.allclose(found[0], np.array(slow) / np.linalg.norm(slow), atol=1e-6)
+    assert np.array_equal(found, read("it's good really GOOD it's"))
+    assert read(" ... ").shape == (0, 64)
+    with pytest.raises(DataError, match="words reads text, not int"):
+        read(3)
+    with pytest.raises(RecipeError, match="size = 1"):
+        reading.extractor({"name": "words", "size": 1})
+    texts = Arrays(["good", "", "bad bad", "good"])
+    streams = faces_of({"text": texts}, modalities=("text",), features={"text": "words"}).streams
+    assert streams is not None
+    assert streams.shapes == {"text": [1, 2048]}
+    assert streams.masks["text"][:, 0].tolist() == [True, False, True, True]
+    assert np.array_equal(streams.items["text"][0], streams.items["text"][3])

@@ -11,7 +11,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def list_kind(
-    kind: Annotated[str, typer.Argument(help="weights, detectors, models, datasets or losses.")],
+    kind: Annotated[str, typer.Argument(help="weights, detectors, models, datasets, losses, features or fusions.")],
     as_json: AsJson = False,
 ) -> None:
     """List the things of a kind."""
