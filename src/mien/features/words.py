@@ -19,8 +19,8 @@ WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 def words(size: int = 2048, pairs: bool = True) -> Extractor:
     """Words (and pairs of neighbours) counted in D places that a hash gives them, +1 or -1 each; then square roots.
 
-    The vector has length 1. Nothing is learnt, so that nothing of a test split can leak in; two words may share a place, which the signs even
-    out. Case does not count, apostrophes within a word do. A text without words is missing.
+    The vector has length 1. Nothing is learnt, so that nothing of a test split can leak in; two words may share a
+    place, which the signs even out. Case does not count, apostrophes within a word do. A text without words is missing.
 
     Paper: Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
     Differs: the hash is CRC-32, and long texts are damped by the square root of each count.
