@@ -31,7 +31,6 @@ connect = pytest.importorskip("websockets.sync.client").connect
 from mien.analysis import Run, analyze  # noqa: E402
 from mien.errors import InputError, MissingExtra  # noqa: E402
 from mien.pipeline.flow import Flow, Options  # noqa: E402
-from mien.pipeline.model import load  # noqa: E402
 from mien.server import home  # noqa: E402
 from mien.server import pool as pools  # noqa: E402
 from mien.server.app import serve  # noqa: E402
@@ -269,7 +268,11 @@ def test_jobs_line_up_are_refused_and_cancelled(
     data, before = long_clip(tmp_path / "long.mp4", portrait, make_clip), server.metric('mien_jobs{state="cancelled"}')
     running = send(server, [("long.mp4", data)])
     server.until(running, lambda job: job["state"] == RUNNING and job.get("frames", 0) > 0)
-    waiting = send(server, [("next.mp4", data)])
+    key = {"Idempotency-Key": "one and the same"}
+    waiting, again = (
+        server.http.post("/v1/jobs", files={"file": ("next.mp4", data)}, headers=key).json()["id"] for _ in range(2)
+    )
+    assert waiting == again
     job = server.http.get(f"/v1/jobs/{waiting}").json()
     assert (job["state"], job["ahead"]) == (QUEUED, 0)
     full = server.http.post("/v1/jobs", files={"file": ("more.mp4", data)})
@@ -281,7 +284,7 @@ def test_jobs_line_up_are_refused_and_cancelled(
     end = time.monotonic() + 10
     while (server.jobs / "jobs" / running).exists() and time.monotonic() < end:
         time.sleep(0.05)
-    assert not list((server.jobs / "jobs").iterdir())
+    assert not {running, waiting} & {path.name for path in (server.jobs / "jobs").iterdir()}
     assert server.metric('mien_jobs{state="cancelled"}') == before + 2
 
 
@@ -391,7 +394,7 @@ def test_models_metrics_and_openapi(server: Server, photo: bytes) -> None:
     models = server.http.get("/v1/models").json()
     assert models["default"] == "mien-s"
     assert {"mien-s", "mien-m"} <= {model["name"] for model in models["models"]}
-    assert models["detectors"][0] == Flow(Options(), load()).detector.name
+    assert models["detectors"][0] == Options().detector
     document = server.http.get("/openapi.json").json()
     assert set(document["paths"]["/v1/analyze"]["post"]["responses"]) >= {"200", "413", "422", "429"}
     assert document["components"]["schemas"]["Face"]["examples"]
@@ -546,7 +549,10 @@ def test_the_queue_gives_each_job_once(store: Store) -> None:
 
 def test_changes_of_state(store: Store) -> None:
     for name in ("a", "b", "c"):
-        assert store.add(name, "me", {}, 9)
+        assert store.add(name, "me", {}, 9, f"key of {name}")
+    assert store.sent("me", "key of b").id == "b"  # type: ignore[union-attr]
+    assert store.sent("you", "key of b") is None
+    assert store.sent("me", "") is None
     assert store.claim().id == "a"  # type: ignore[union-attr]
     assert store.ahead(store.get("c")) == 1  # type: ignore[arg-type]
     assert store.put_back("a")

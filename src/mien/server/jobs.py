@@ -7,9 +7,9 @@ import secrets
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse
 
@@ -18,7 +18,7 @@ from mien.server.job_worker import INPUT, RESULT
 from mien.server.refusal import Refusal
 from mien.server.schemas import JobChoice, JobId, JobView, ResultFile, body, refusals
 from mien.server.store import DONE, OVER, QUEUED, Job
-from mien.server.uploads import save
+from mien.server.uploads import drain, save
 
 router = APIRouter()
 VIDEO_TYPES = ("video/mp4", "video/webm", "video/quicktime")
@@ -26,6 +26,9 @@ RESULT_TYPES = {
     ".csv": "text/csv", ".json": "application/json", ".jsonl": "application/jsonl",
     ".html": "text/html", ".png": "image/png", ".mp4": "video/mp4",
 }  # fmt: skip
+Key = Annotated[
+    str, Header(max_length=200, description="Your own name for the job: sent again under it, it is not done again.")
+]
 
 
 @router.post(
@@ -37,35 +40,52 @@ RESULT_TYPES = {
     responses=refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
     openapi_extra=body(VIDEO_TYPES, many=True),
 )
-async def send(request: Request, response: Response, choice: Annotated[JobChoice, Query()]) -> JobView:
+async def send(
+    request: Request, response: Response, choice: Annotated[JobChoice, Query()], idempotency_key: Key = ""
+) -> JobView:
     """Put a job into the queue. The answer names it; `GET /v1/jobs/{id}` says how it stands."""
-    context = context_of(request)
+    context, owner = context_of(request), request.scope["mien.owner"]
     chosen = context.choose(choice)
     if chosen["anonymous"] and not chosen["overlay"]:
         raise Refusal(422, "anonymous: hides faces in annotated copies; give overlay=true too")
-    if await asyncio.to_thread(context.store.active) >= _most(context):
+    job = await asyncio.to_thread(context.store.sent, owner, idempotency_key)
+    if job is not None:
+        await drain(request)
+    elif await asyncio.to_thread(context.store.active) >= _most(context):
         raise _full(context)
-    settings = context.settings
-    async with context.arriving() as folder:
-        (folder / INPUT).mkdir()
-        upload = await save(request, folder / INPUT, max_bytes=settings.max_bytes, timeout_s=settings.timeout_s)
-        context.metrics.received.inc(upload.bytes)
-        id = secrets.token_urlsafe(16)
-        async with context.adding:
-            await asyncio.to_thread(shutil.move, folder, context.runner.place(id))
-            added = False
-            try:
-                added = await asyncio.to_thread(
-                    context.store.add, id, request.scope["mien.owner"], chosen, _most(context)
-                )
-            finally:
-                if not added:
-                    await asyncio.to_thread(shutil.rmtree, context.runner.place(id), True)
-        if not added:
-            raise _full(context)
-    await context.runner.wake()
-    response.headers["Location"] = f"/v1/jobs/{id}"
-    return await _view(context, await _job(request, id))
+    else:
+        async with context.arriving() as folder:
+            (folder / INPUT).mkdir()
+            settings = context.settings
+            upload = await save(request, folder / INPUT, max_bytes=settings.max_bytes, timeout_s=settings.timeout_s)
+            context.metrics.received.inc(upload.bytes)
+            async with context.adding:
+                job = await asyncio.to_thread(_add, context, folder, owner, chosen, idempotency_key)
+        await context.runner.wake()
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return await _view(context, job)
+
+
+def _add(context: Context, folder: Path, owner: str, chosen: dict[str, Any], key: str) -> Job:
+    """Make a job of an upload, unless the same was sent twice at once.
+
+    Raises:
+        Refusal: 429, the queue has become full.
+    """
+    if (twin := context.store.sent(owner, key)) is not None:
+        return twin
+    id = secrets.token_urlsafe(16)
+    place, job = context.runner.place(id), None
+    try:
+        shutil.move(folder, place)
+        if context.store.add(id, owner, chosen, _most(context), key):
+            job = context.store.get(id)
+    finally:
+        if job is None:
+            shutil.rmtree(place, ignore_errors=True)
+    if job is None:
+        raise _full(context)
+    return job
 
 
 @router.get(

@@ -117,8 +117,8 @@ class Desk:
             except (MienError, ImportError):
                 continue
             detectors.append(detector)
-        first = self._flow({"model": default, "detector": Options.detector, "min_face": 24}).detector.name
-        detectors.sort(key=lambda name: (name != first, name == "none", name))
+        self._flow({"model": default, "detector": Options.detector, "min_face": 24})  # ready for the first request
+        detectors = [Options.detector, *(name for name in detectors if name != Options.detector)]
         return {"default": Path(default).name, "detectors": detectors, "models": models}
 
 

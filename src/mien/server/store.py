@@ -36,6 +36,7 @@ _JOBS = sa.Table(
     sa.Column("starts", sa.Integer, nullable=False),
     sa.Column("options", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
 )
 
 
@@ -49,6 +50,7 @@ class Job:
         created, started, finished: seconds since 1970.
         starts: how often it was begun and not put back in order.
         error: why it failed, or what could not be analysed.
+        key: the sender's own name for it, so that one that is sent again is not done again; may be empty.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Job:
     starts: int
     options: dict[str, Any]
     error: str
+    key: str
 
 
 def open_engine(url: str, folder: Path) -> Engine:
@@ -110,13 +113,13 @@ class Store:
         """Let go of the database."""
         self._engine.dispose()
 
-    def add(self, id: str, owner: str, options: dict[str, Any], limit: int) -> bool:
+    def add(self, id: str, owner: str, options: dict[str, Any], limit: int, key: str = "") -> bool:
         """Put a job at the end of the queue; false if `limit` of them wait or run already."""
         if self.active() >= limit:
             return False
         values = {
             "id": id, "home": self._home, "owner": owner, "state": QUEUED, "created": time.time(), "starts": 0,
-            "options": json.dumps(options), "error": "",
+            "options": json.dumps(options), "error": "", "key": key,
         }  # fmt: skip
         with self._engine.begin() as connection:
             connection.execute(sa.insert(_JOBS).values(**values))
@@ -126,6 +129,13 @@ class Store:
         """One job of this folder."""
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(_JOBS).where(_JOBS.c.id == id, _JOBS.c.home == self._home)).first()
+        return None if row is None else _job(row)
+
+    def sent(self, owner: str, key: str) -> Job | None:
+        """The job that a sender has sent under this key."""
+        query = sa.select(_JOBS).where(_JOBS.c.home == self._home, _JOBS.c.owner == owner, _JOBS.c.key == key)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first() if key else None
         return None if row is None else _job(row)
 
     def ids(self) -> set[str]:

@@ -68,7 +68,7 @@ async def save(request: Request, folder: Path, *, max_bytes: int, timeout_s: flo
         raise Refusal(415, "packed bodies are not unpacked; send the file as it is, without Content-Encoding")
     stated = request.headers.get("content-length", "0")
     if int(stated) > max_bytes:
-        await _drain(request)
+        await drain(request)
         raise _too_large(max_bytes, int(stated))
     kind, options = parse_options_header(request.headers.get("content-type"))
     sink: _Form | _Plain | None = None
@@ -79,7 +79,7 @@ async def save(request: Request, folder: Path, *, max_bytes: int, timeout_s: flo
         async for piece in _pieces(request, timeout_s):
             count += len(piece)
             if count > max_bytes:
-                await _drain(request)
+                await drain(request)
                 raise _too_large(max_bytes, count)
             # writing may wait for the disk; other requests must not
             await asyncio.to_thread(sink.write, piece)
@@ -117,7 +117,7 @@ async def _pieces(request: Request, timeout_s: float) -> AsyncIterator[bytes]:
             raise Refusal(400, "the sender went away", reason="gone") from error
 
 
-async def _drain(request: Request) -> None:
+async def drain(request: Request) -> None:
     """Read on for a moment, or a sender in the middle of its body would see a broken connection and not the answer."""
 
     async def rest() -> None:
