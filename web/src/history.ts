@@ -1,6 +1,6 @@
 /** Everything that was seen, in little memory, and as files. */
 
-import { type Event, Follower } from "./engine/events";
+import { type Event, Follower, absence } from "./engine/events";
 import type { Row } from "./engine/pipeline";
 
 const CHUNK = 4096;
@@ -17,6 +17,9 @@ export class History {
   private ended: Event[] = [];
   readonly people = new Map<number, { first: number; last: number; faces: number; sums: Float64Array }>();
   frames = 0;
+  /** Time between the last frames, seconds: on a slow machine they are few. */
+  private steps: number[] = [];
+  private last: number | null = null;
 
   constructor(
     readonly labels: string[],
@@ -38,6 +41,7 @@ export class History {
   /** What one frame showed; time is null for a still picture. */
   add(source: string, frame: number, time: number | null, rows: Row[]): void {
     this.frames++;
+    if (time !== null) this.pace(time);
     if (this.sources[this.sources.length - 1] !== source) this.sources.push(source);
     rows.forEach((row, face) => {
       if (this.full) return;
@@ -52,9 +56,22 @@ export class History {
     });
   }
 
+  private pace(time: number): void {
+    if (this.last !== null && time > this.last) this.steps.push(time - this.last);
+    if (this.steps.length > 25) this.steps.shift();
+    this.last = time;
+  }
+
+  /** From how long a gap on a face was absent, seconds. */
+  get absence(): number {
+    const sorted = [...this.steps].sort((a, b) => a - b);
+    return absence(sorted[Math.floor(sorted.length / 2)] ?? 0);
+  }
+
   private follow(row: Row, frame: number, time: number): void {
     let follower = this.followers.get(row.track);
     if (!follower) this.followers.set(row.track, (follower = new Follower(row.track, this.labels)));
+    follower.absence = this.absence;
     follower.add(time, frame, row.scores);
     let person = this.people.get(row.track);
     if (!person) {

@@ -54,9 +54,12 @@ worker.onmessage = ({ data }: MessageEvent<Answer>): void => {
   else if (data.kind === "rows") {
     const one = asked.get(data.id);
     asked.delete(data.id);
-    if (!one) return;
-    show(data.rows, one);
-    one.done();
+    if (one) {
+      if (one.source === source) paint(data.image);
+      show(data.rows, one);
+      one.done();
+    }
+    data.image.close();
   } else {
     if (data.id !== undefined) {
       asked.get(data.id)?.done();
@@ -120,6 +123,15 @@ function read(image: ImageBitmap, time: number | null, name: string): Promise<vo
   });
 }
 
+/** Show the picture that was read. */
+function paint(image: ImageBitmap): void {
+  if (picture.width !== image.width || picture.height !== image.height) {
+    [picture.width, picture.height] = [image.width, image.height];
+  }
+  picture.getContext("2d")?.drawImage(image, 0, 0);
+  picture.hidden = false;
+}
+
 function show(rows: Row[], one: { time: number | null; width: number; height: number; source: string }): void {
   if (!history || one.source !== source) return; // the source was changed meanwhile
   const mirrored = kind === "camera";
@@ -132,7 +144,7 @@ function show(rows: Row[], one: { time: number | null; width: number; height: nu
   if (one.time !== null) {
     choose(rows);
     const chosen = rows.find((row) => String(row.track) === person.value);
-    if (chosen) timeline?.add(one.time, chosen.scores);
+    if (chosen) timeline?.add(one.time, chosen.scores, history.absence);
     // drawing lines and tables less often leaves time for faces
     if (frame % 4 === 0) later();
     if (stamps.length > 1) {
@@ -288,7 +300,8 @@ function begin(what: typeof kind, name: string): number {
   $("over-time").hidden = what === "pictures";
   timeline?.resize();
   video.hidden = what === "pictures";
-  picture.hidden = what !== "pictures";
+  picture.hidden = true;
+  picture.classList.toggle("cover", what !== "pictures"); // over the playing video, which is ahead of it
   stage.classList.toggle("mirrored", what === "camera");
   pause.disabled = what === "pictures";
   delete $("status").dataset.kind;
@@ -362,8 +375,6 @@ async function openPictures(list: File[]): Promise<void> {
     try {
       const image = await createImageBitmap(file);
       source = file.name;
-      [picture.width, picture.height] = [image.width, image.height];
-      picture.getContext("2d")?.drawImage(image, 0, 0);
       await read(image, null, file.name);
     } catch {
       fail(`${file.name} is not a picture that this browser can read.`);

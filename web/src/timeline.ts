@@ -22,10 +22,10 @@ export class Timeline {
   }
 
   /** Add what a frame showed; a pause of the face leaves a gap. */
-  add(time: number, scores: ArrayLike<number>): void {
+  add(time: number, scores: ArrayLike<number>, absence: number): void {
     const last = this.times[this.times.length - 1];
     if (last !== undefined && time <= last) this.clear();
-    if (last !== undefined && time - last > 0.6) this.push(last + 1e-3, null);
+    if (last !== undefined && time - last > absence) this.push(last + 1e-3, null);
     this.push(time, scores);
   }
 

@@ -13,7 +13,7 @@ export type Request =
 export type Answer =
   | { kind: "progress"; loaded: number; total: number; what: string }
   | { kind: "ready"; model: string; labels: string[]; licence: string; unsure: number }
-  | { kind: "rows"; id: number; rows: Row[]; milliseconds: number }
+  | { kind: "rows"; id: number; rows: Row[]; image: ImageBitmap; milliseconds: number }
   | { kind: "error"; id?: number; message: string };
 
 const say = (answer: Answer): void => self.postMessage(answer);
@@ -72,10 +72,12 @@ async function read(id: number, image: ImageBitmap, time: number | null): Promis
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context || !pipeline) throw new Error("the engine is not ready");
   context.drawImage(image, 0, 0);
-  image.close();
   const { data } = context.getImageData(0, 0, width, height);
   const rows = await pipeline.read(fromRgba(data, width, height), time);
-  say({ kind: "rows", id, rows, milliseconds: performance.now() - start });
+  // the picture goes back with what was seen in it, so that boxes are never drawn on a later one
+  self.postMessage({ kind: "rows", id, rows, image, milliseconds: performance.now() - start } satisfies Answer, {
+    transfer: [image],
+  });
 }
 
 // one request after another: a network must not be asked twice at once

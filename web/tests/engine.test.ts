@@ -186,6 +186,14 @@ describe("files", () => {
     expect(history.events()).toHaveLength(1);
   });
 
+  test("few frames a second make no absence", () => {
+    const history = new History(["happiness", "neutral"], 0.5);
+    for (let i = 0; i < 40; i++) history.add("camera", i, i * 0.5, [row]);
+    history.close();
+    expect(history.events().at(-1)).toMatchObject({ offset_s: 19.5 });
+    expect(history.events().length).toBeLessThanOrEqual(2); // the first frames do not know the pace yet
+  });
+
   test("no field of a table is a formula", () => {
     const [text] = csv([{ source: "=1+1", note: 'a "b", c', t: -1, none: null }]);
     expect(text).toBe(`source,note,t,none\n'=1+1,"a ""b"", c",-1,\n`);

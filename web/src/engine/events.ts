@@ -18,8 +18,8 @@ const LOW = THRESHOLD / 2;
 const MIN_S = 0.5;
 const GAP_S = 0.4;
 const SMOOTH_S = 0.2;
-/** Two frames of a person further apart than this are not of one event, seconds. */
-const ABSENCE_S = 0.4;
+/** A face must have been missed for at least two frames, before it counts as absent. */
+const MISSED_STEPS = 2.5;
 const NEUTRAL = "neutral";
 
 /** Time between two presentation times, seconds, to the microsecond to which these are known. */
@@ -40,9 +40,16 @@ interface Stretch {
   peak: number;
 }
 
+/** Time between two sightings from which on a face was absent in between, seconds, at the usual time between frames. */
+export function absence(step: number): number {
+  return Math.max(GAP_S, MISSED_STEPS * step);
+}
+
 /** One person's frames in, events out. */
 export class Follower {
   readonly events: Event[] = [];
+  /** Two frames further apart than this are not of one event, seconds. */
+  absence = GAP_S;
   private held: Moment[] = [];
   private next = 0;
   private readonly open: (Stretch | null)[];
@@ -58,7 +65,7 @@ export class Follower {
 
   add(time: number, frame: number, scores: ArrayLike<number>): void {
     const last = this.held[this.held.length - 1];
-    if (last && !(time > last.time && since(last.time, time) <= ABSENCE_S)) this.close();
+    if (last && !(time > last.time && since(last.time, time) <= this.absence)) this.close();
     this.held.push({ time, frame, scores });
     // a frame is smoothed once all frames within reach are known
     while (this.next < this.held.length && this.held[this.next].time < time - SMOOTH_S) this.take(this.next++);
