@@ -20,6 +20,7 @@ def members_figure(
     weights: Sequence[float] = (),
     rule: str = "mean",
     title: str = "Ensemble",
+    what: str = "faces",
 ) -> None:
     """A bar of validation accuracy for each member, and a darker one for the ensemble below them.
 
@@ -30,6 +31,7 @@ def members_figure(
         path: the picture.
         weights: of the members, where the rule has learnt some.
         rule: by which they are joined.
+        what: the rows are called.
 
     Raises:
         DataError: there are no members, or not one weight for each.
@@ -42,7 +44,7 @@ def members_figure(
     left, tall = 0.4 + 0.068 * max(map(len, names)), 0.3 * len(names)
     made = chart.figure(1.1 + tall)
     chart.write(made, 0.18, 0.3, title, 11, weight="bold")
-    chart.write(made, 0.18, 0.52, f"accuracy on {faces:,} validation faces", 8, chart.SOFT)
+    chart.write(made, 0.18, 0.52, f"accuracy on {faces:,} validation {what}", 8, chart.SOFT)
     area = chart.axes(made, left, 0.72, chart.WIDTH_IN - left - 1.6, tall)
     area.barh(range(len(values)), values, 0.72, color=[ALONE] * len(alone) + [TOGETHER], linewidth=0)
     for row, (value, note) in enumerate(zip(values, [*notes, ""], strict=True)):

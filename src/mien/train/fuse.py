@@ -225,6 +225,7 @@ class Fuser:
                 self.folder / "members.png",
                 rule=self.recipe.fusion.rule,
                 title=self.recipe.name,
+                what="rows",
             )
 
     def card(self, record: Mapping[str, Any]) -> str:

@@ -323,12 +323,13 @@ def _card(record: dict[str, Any], trainer: Trainer) -> str:
     drawn = ", ".join(f"{label} {count:,}" for label, count in zip(trainer.labels, counts, strict=True))
     if recipe.dimensions:
         drawn = f"numbers for {', '.join(recipe.dimensions)}"
+    rows = "faces" if trainer.train.streams is None else "rows"
     return (
         f"# {recipe.name}\n\n{recipe.model}, {record['parameters']:,} parameters, trained on {recipe.dataset} "
-        f"({record['protocol']['train']:,} faces: {drawn}), seed {recipe.seed}, {len(trainer.history)} epochs, "
+        f"({record['protocol']['train']:,} {rows}: {drawn}), seed {recipe.seed}, {len(trainer.history)} epochs, "
         f"{record['seconds'] / 60:.0f} minutes on {record['machine']}.\n\n"
-        f"Selected by `{recipe.select}` on {record['protocol']['val']:,} validation faces"
+        f"Selected by `{recipe.select}` on {record['protocol']['val']:,} validation {rows}"
         + (f": accuracy {best['val_accuracy']}, UAR {best['val_uar']} (epoch {best['epoch']})" if selected else "")
-        + ".\nThe test faces were not looked at.\n\nEverything else is in `run.json`; the curves in `curves.csv` and "
+        + f".\nThe test {rows} were not looked at.\n\nEverything else is in `run.json`; the curves in `curves.csv` and "
         "`curves.png`.\n"
     )
