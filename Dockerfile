@@ -19,7 +19,7 @@ ENV PATH=/opt/mien/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLCON
 USER mien
 VOLUME /jobs
 EXPOSE 8642
-# a running job takes up to ten seconds to note how far it came: docker stop -t 20
+# a running job may take ten seconds to note how far it came, open answers ten more: docker stop -t 30
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8642/healthz', timeout=4)"]
