@@ -31,8 +31,8 @@ class M3ER(nn.Module):
         AAAI 2020 (arXiv 1911.05659).
     Differs: where the paper has a memory fusion network, here are small encoders, for utterance features have no steps
         to remember. The proxy is made by ridge regression; the paper solves for coefficients in a basis of training
-        vectors and applies them to the other modality's, which is the least-squares map without the ridge. The paper
-        gives a loss and no rule for the fused answer: here the modalities' log-scores, weighted by their confidence, as
+        vectors and applies them to the other modality's, which is the least-squares map without the ridge. We
+        found a loss and no rule for the fused answer: here the modalities' log-scores, weighted by their confidence, as
         the loss weights them. The projections have 16 components, not 100.
 
     Args:
