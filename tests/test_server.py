@@ -30,7 +30,9 @@ connect = pytest.importorskip("websockets.sync.client").connect
 
 from mien.analysis import Run, analyze  # noqa: E402
 from mien.errors import InputError, MissingExtra  # noqa: E402
+from mien.export.web import MODELS  # noqa: E402
 from mien.pipeline.flow import Flow, Options  # noqa: E402
+from mien.pipeline.store import find_file  # noqa: E402
 from mien.server import home  # noqa: E402
 from mien.server import pool as pools  # noqa: E402
 from mien.server.app import serve  # noqa: E402
@@ -415,6 +417,14 @@ def test_pages(strict: Server) -> None:
     assert strict.http.get("/v1/analyze", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 405
     for name in home.ROUTES:
         assert name[0] in home.page()
+
+
+def test_the_page_finds_its_weights(server: Server) -> None:
+    assert "Nothing leaves this device" in server.http.get("/").text
+    for name in MODELS:
+        answer = server.http.get(f"/models/{name}.onnx")
+        assert answer.content == find_file(name).read_bytes()
+    assert server.http.get("/models/yunet.onnx").status_code == 404
 
 
 def test_tokens(strict: Server, photo: bytes) -> None:
