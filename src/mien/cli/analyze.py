@@ -119,10 +119,12 @@ def analyze(
     if elan:
         _elan(run)
     if not stopped:
+        from mien.report.copies import draw_copies
+
         if sheet:
             _sheets(run)
         spotted = _micro(run, micro)
-        _pictures(run, spotted, overlay=overlay, anonymous=anonymous, plot=plot)
+        draw_copies(run, spotted, overlay=overlay, anonymous=anonymous, plot=plot)
         _page(run, report)
     _report(run, as_json=as_json, stopped=stopped)
     if stopped:
@@ -226,19 +228,6 @@ def _analyse(
     return False
 
 
-def _stems(sources: list[Source]) -> dict[str, str]:
-    """Output stem of each source; a suffix where two share a name."""
-    stems: dict[str, str] = {}
-    taken: set[str] = set()
-    for source in sources:
-        stem, number = source.stem, 2
-        while stem in taken:
-            stem, number = f"{source.stem}-{number}", number + 1
-        taken.add(stem)
-        stems[source.name] = stem
-    return stems
-
-
 def _live_overlays(run: Run, anonymous: bool) -> Any:
     """Overlays of cameras, written while they run (there is no second pass over a camera)."""
     from mien.report.overlay import LiveOverlay
@@ -262,9 +251,10 @@ def _live_overlays(run: Run, anonymous: bool) -> Any:
 
 def _sheets(run: Run) -> None:
     """A face of each track of each video."""
+    from mien.report.copies import stems_of
     from mien.report.tracks import track_sheet
 
-    stems = _stems(run.sources)
+    stems = stems_of(run.sources)
     for source in run.sources:
         if source.kind == "video" and source.name in run.state and run.state[source.name].frames:
             path = run.folder / f"{stems[source.name]}.tracks.png"
@@ -316,48 +306,14 @@ def _elan(run: Run) -> None:
     """The events of each video as a file that a human coder can open."""
     from mien.events.eaf import write_eaf
     from mien.pipeline.writers import write_whole
+    from mien.report.copies import stems_of
 
-    stems = _stems(run.sources)
+    stems = stems_of(run.sources)
     for source in run.sources:
         if source.kind == "video" and source.name in run.state and run.state[source.name].frames:
             mine = [event for event in run.events if event.source == source.name]
             text = write_eaf(mine, Path(source.name), run.folder)
             write_whole(run.folder / f"{stems[source.name]}.eaf", text)
-
-
-def _pictures(run: Run, spotted: list[Event], *, overlay: bool, anonymous: bool, plot: bool) -> None:
-    """Second pass: annotated copies and plots from the rows on disk."""
-    from mien.report.overlay import overlay_picture, overlay_video
-    from mien.report.timeline import pictures_chart, timeline
-    from mien.table import read_rows
-
-    labels, every = run.flow.model.spec.labels, run.flow.options.every
-    stems = _stems(run.sources)
-    for source in run.sources:
-        done = run.state.get(source.name)
-        if done is None or not done.frames:
-            continue
-        stem = stems[source.name]
-        rows = run.rows(source)
-        if overlay and source.kind == "picture":
-            overlay_picture(source.name, rows, labels, run.folder / f"{stem}.overlay.png", anonymous=anonymous)
-        elif overlay and source.kind == "video":
-            path = run.folder / f"{stem}.overlay.mp4"
-            overlay_video(source, rows, labels, path, anonymous=anonymous, every=every)
-        if plot and source.kind != "picture":
-            timeline(
-                run.rows(source),
-                labels,
-                run.folder / f"{stem}.timeline.png",
-                title=Path(source.name).name,
-                unsure_below=run.flow.model.spec.unsure_below,
-                duration_s=done.seconds,
-                events=[event for event in (*run.events, *spotted) if event.source == source.name],
-                markers=run.markers or (),
-            )
-    if plot and any(source.kind == "picture" for source in run.sources):
-        rows = (row for row in read_rows(run.rows_path) if row["time_s"] is None)
-        pictures_chart(rows, labels, run.folder / "pictures.chart.png")
 
 
 def _page(run: Run, wanted: bool) -> None:
@@ -375,56 +331,12 @@ def _page(run: Run, wanted: bool) -> None:
 
 def _report(run: Run, *, as_json: bool, stopped: bool) -> None:
     """What came out, on the terminal."""
+    from mien.cli.summary import print_summary
+
     summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
-        _print_summary(run, summary, stopped)
+        print_summary(run, summary, stopped)
     for problem in run.problems:
         typer.echo(f"mien: {problem.source}: {problem.reason}", err=True)
-
-
-def _short(name: str, most: int = 34) -> str:
-    """The end of a long path."""
-    return name if len(name) <= most else "..." + name[3 - most :]
-
-
-def _print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int = 12) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from mien.labels import colour
-
-    console = Console()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("source", "left"), ("frames", "right"), ("faces", "right"), ("people", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    table.add_column("expressions")
-    table.add_column("events", justify="right")
-    table.add_column("unsure", justify="right")
-    entries = summary["sources"]
-    for entry in entries[:most]:
-        shares = sorted(entry["share"].items(), key=lambda item: -item[1])[:3] if entry["faces"] else []
-        text = Text("  ").join(Text(f"{label} {share:.0%}", colour(label)) for label, share in shares if share)
-        people, events = "-", "-"
-        if "seconds" in entry:
-            people = str(len(entry["tracks"]))
-            events = str(sum(sum(track["events"].values()) for track in entry["tracks"]))
-        unsure = f"{entry['unsure_share']:.0%}" if entry["faces"] else "-"
-        row = (
-            Text(_short(entry["source"])),
-            str(entry["frames"]),
-            str(entry["faces"]),
-            people,
-            text or "no face",
-            events,
-            unsure,
-        )
-        table.add_row(*row)
-    console.print(table)
-    if len(entries) > most:
-        console.print(f"... and {len(entries) - most} more sources in summary.json")
-    note = " (stopped; go on with --resume)" if stopped else ""
-    files = ", events.csv and" if any(source.kind != "picture" for source in run.sources) else " and"
-    console.print(f"\n{run.rows_path}{files} summary.json{note}", markup=False, highlight=False)

@@ -66,8 +66,8 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     from mien.events.second_pass import Timing
     from mien.pipeline.flow import Flow, Options
     from mien.pipeline.writers import read_progress
+    from mien.report.copies import draw_copies
     from mien.report.page import write_report
-    from mien.server.extras import pictures_of
 
     options, result = facts["options"], Path("..") / RESULT
     tell({"stage": "starting"})
@@ -90,7 +90,7 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     tell({"stage": "analysing", "frames": already, "frames_expected": sum(totals.values()) or None})
     run.analyze(usable, resume=True)
     tell({"stage": "drawing"})
-    pictures_of(run, overlay=options["overlay"], anonymous=options["anonymous"], plot=options["plot"])
+    draw_copies(run, overlay=options["overlay"], anonymous=options["anonymous"], plot=options["plot"])
     _forget_path(result / "summary.json")
     if options["report"]:
         write_report(result)
