@@ -74,7 +74,9 @@ def curves(told: Line, rows: list[Line]) -> str:
 
 
 def gains(told: Line, rows: list[Line]) -> str:
-    """Points against plain, a row a condition, a column a way."""
+    """Points against plain, a row a condition, a column a way; nothing where there is no way."""
+    if not ways(rows):
+        return ""
     lines = []
     for name in dict.fromkeys(row["weights"] for row in rows):
         for harm, strength in dict.fromkeys((row["harm"], row["strength"]) for row in rows):
@@ -108,7 +110,9 @@ def main(out: str, docs: str = "docs") -> None:
         around = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not around.search(text):
             raise SystemExit(f"{page} has no place for the table {name}")
-        text = around.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", text)
+        text = around.sub(
+            lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}" if made else f"{found[1]}{found[2]}", text
+        )
     page.write_text(text, encoding="utf-8")
     for folder in dict.fromkeys(folder for folder, _ in TABLES.values()):
         for suffix in ("csv", "json", "png") if folder in ("main", "both") else ("csv",):
