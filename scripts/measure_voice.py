@@ -66,7 +66,7 @@ def rows_of(members: list[Line], runs: Path, people: np.ndarray) -> list[str]:
         spread([f["accuracy"] for f in figures]),
         spread([f["uar"] for f in figures]),
         interval(first, runs, people),
-        "; ".join([f"{first['epochs']} epochs", *shortened(first)]),
+        "; ".join([first["protocol"], f"{first['epochs']} epochs", *shortened(first)]),
     ]
 
 
@@ -102,7 +102,8 @@ def main() -> None:
         text += [f"### {dataset}{what}", ""]
         text += [
             f"{known['faces']:,} rows of {len(set(people))} people, {len(known['recall'])} classes, chance "
-            f"{100 / len(known['recall']):.1f} % UAR, {chosen[0][0]['protocol']} by person.",
+            f"{100 / len(known['recall']):.1f} % UAR; folds by person. Per cent, mean and deviation over seeds; the "
+            "interval is the first seed's.",
             "",
         ]
         chosen.sort(key=lambda members: -statistics.fmean(main_figures(line)["uar"] for line in members))
@@ -117,7 +118,8 @@ def main() -> None:
         text += [f"Recall of each class in per cent, {recalls['recipe']}: {named}.", ""]
     dates = sorted({line["date"] for line in newest.values()})
     machines = sorted({line["machine"] for line in newest.values()})
-    print("\n".join(["# Voice", "", f"{', '.join(dates)}; {', '.join(machines)}.", "", *text]).rstrip())
+    command = "`mien bench run RECIPE --data FOLDER --runs RUNS --seed SEED`, then `python scripts/measure_voice.py`"
+    print("\n".join(["# Voice", "", f"{command}; {', '.join(dates)}; {', '.join(machines)}.", "", *text]).rstrip())
 
 
 if __name__ == "__main__":
