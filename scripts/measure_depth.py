@@ -71,15 +71,23 @@ def answers(study: Study, **missing: str) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 class Scans:
-    """Colour and depth of all scans of both folders, and the same under each condition, made when first asked for."""
+    """Colour and depth of all scans of both folders, and the same under each condition, made when first asked for.
 
-    def __init__(self, folder: Path, runs: Path) -> None:
+    All are turned onto one template, that of the scans trained on, as a network in use would have it.
+
+    Args:
+        template: name of the folder that it is taken from.
+    """
+
+    def __init__(self, folder: Path, runs: Path, template: str) -> None:
         self.index = {name: synthetic_scans(folder / name) for name in FOLDERS}
         self.raw: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        shape = self.index[template].media["depth"].shape
         for name, index in self.index.items():
-            kept = runs / f"views-{name}.npz"
+            kept = runs / f"views-{name}-on-{template}.npz"
             if not kept.is_file():
-                rows, (face, depth) = range(len(index)), (index.media["face"], index.media["depth"])
+                rows = range(len(index))
+                face, depth = (dataclasses.replace(index.media[m], shape=shape) for m in ("face", "depth"))
                 runs.mkdir(parents=True, exist_ok=True)
                 np.savez(kept, face=np.stack([face[r] for r in rows]), depth=np.stack([depth[r] for r in rows]))
             with np.load(kept) as held:
@@ -213,9 +221,9 @@ def main() -> None:
             settings = ScanSettings(people=PEOPLE, step=STEP, **options)
             for _ in synthesise(given.make, given.folder / name, settings):
                 pass
-    scans = Scans(given.folder, given.runs)
     lines: list[dict[str, Any]] = []
-    for trained in ("plain", "varied"):
+    for trained, template in (("plain", "plain"), ("varied", "pose")):
+        scans = Scans(given.folder, given.runs, template)
         for name in RECIPES:
             kept = given.runs / f"depth-{trained}-{name}-{given.folds}-{'-'.join(map(str, given.seed))}.json"
             if not kept.is_file():
