@@ -107,12 +107,12 @@ def main(out: str, docs: str = "docs") -> None:
             print(f"{name}: {folder} is not measured yet; the page keeps what it has")
             continue
         made = make(*read(Path(out) / folder))
+        if not made:
+            continue
         around = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not around.search(text):
             raise SystemExit(f"{page} has no place for the table {name}")
-        text = around.sub(
-            lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}" if made else f"{found[1]}{found[2]}", text
-        )
+        text = around.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", text)
     page.write_text(text, encoding="utf-8")
     for folder in dict.fromkeys(folder for folder, _ in TABLES.values()):
         for suffix in ("csv", "json", "png") if folder in ("main", "both") else ("csv",):
