@@ -52,7 +52,7 @@ Audio = Annotated[
 ]
 Restore = Annotated[
     str | None,
-    typer.Option(help="A generator (.onnx) that paints over what hides a face before it is read (docs/restore.md)."),
+    typer.Option(help="A generator (.onnx) that paints over what hides a face; gains little yet (docs/restore.md)."),
 ]
 Micro = Annotated[bool, typer.Option("--micro", help="Find micro-expressions; needs 60 frames/s or more.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
