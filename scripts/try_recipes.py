@@ -44,7 +44,9 @@ def shortened(name: str, runs: Path) -> Recipe:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="recipes (default: all but ensembles and fusions, which join finished runs)")
+    parser.add_argument(
+        "names", nargs="*", help="recipes (default: all but ensembles and fusions, which join finished runs)"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of earlier runs")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()

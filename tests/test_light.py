@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import mien
 from conftest import data_folder
 from mien.errors import UnknownName
 from mien.faces.frontal import POSES, camera, find_points, frontal, pose, roll_of, symmetric, upright, yaw_of
@@ -297,3 +299,17 @@ def test_poses_find_the_points_themselves(portrait: np.ndarray) -> None:
     for name in POSES:
         assert pose(name, finder)(tilted[None]).shape == (1, 96, 96, 3)
         assert pose(name, finder)(tilted[None, ..., 0]).shape == (1, 96, 96)
+
+
+def test_analyze_reads_through_the_light_that_was_asked_for(portrait_file: Path, tmp_path: Path) -> None:
+    image = cv2.imread(str(portrait_file)).astype(float)
+    random = np.random.default_rng(0)
+    noisy = tmp_path / "noisy.png"
+    cv2.imwrite(str(noisy), np.clip(image / 12 + random.normal(0, 4, image.shape), 0, 255).astype(np.uint8))
+    plain, smoothed = (mien.analyze(noisy, light=name).rows for name in ("", "denoise"))
+    assert len(plain) == len(smoothed) == 1
+    assert abs(plain[0]["score"] - smoothed[0]["score"]) > 1e-4
+    clean = [mien.analyze(portrait_file, light=name).rows for name in ("", "denoise")]
+    assert clean[0] == clean[1], "faces with no more noise than usual are left alone"
+    with pytest.raises(UnknownName, match="denoise"):
+        mien.analyze(noisy, light="nonsense")

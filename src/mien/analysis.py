@@ -246,7 +246,8 @@ class Run:
         options = asdict(self.flow.options)
         kept = {name: options[name] for name in ("model", "detector", "every", "min_face")}
         restorer = {"restore": self.flow.restorer.sha256} if self.flow.restorer else {}
-        return {**kept, **restorer, "sha256": self.flow.model.sha256, "format": self.form}
+        light = {"light": self.flow.options.light} if self.flow.options.light else {}
+        return {**kept, **restorer, **light, "sha256": self.flow.model.sha256, "format": self.form}
 
     def _restore(self) -> int | None:
         note = writers.read_progress(self.folder)

@@ -54,6 +54,10 @@ Restore = Annotated[
     str | None,
     typer.Option(help="A generator (.onnx) that paints over what hides a face; gains little yet (docs/restore.md)."),
 ]
+Light = Annotated[
+    str | None,
+    typer.Option(help="A normalisation of light for each face; denoise helps in the dark (docs/robust.md)."),
+]
 Micro = Annotated[bool, typer.Option("--micro", help="Find micro-expressions; needs 60 frames/s or more.")]
 Elan = Annotated[bool, typer.Option("--elan", help="Write each video's events as an ELAN file (.eaf).")]
 Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies.")]
@@ -86,6 +90,7 @@ def analyze(
     sequence: Moving = None,
     audio: Audio = None,
     restore: Restore = None,
+    light: Light = None,
     micro: Micro = False,
     elan: Elan = False,
     overlay: Overlay = False,
@@ -109,7 +114,7 @@ def analyze(
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
-    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or ""))
+    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or "", light or ""))
     run = Run(flow, out, form, timing=timing)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)

@@ -12,6 +12,7 @@ import numpy as np
 from mien.faces import DETECTORS, Detector, choose_detector
 from mien.faces.align import cut, squares
 from mien.faces.landmarks import Landmarks
+from mien.faces.light import light
 from mien.faces.quality import quality
 from mien.faces.track import Tracker
 from mien.faces.watch import Watch, watched
@@ -33,6 +34,7 @@ class Options:
         batch: frames whose faces go through the network together.
         threads: threads for each stage; 0 uses all cores.
         restore: a generator (.onnx) that paints over what hides a face before it is classified; empty: none.
+        light: a normalisation of light (`mien.faces.light`) that each face goes through before; empty: none.
     """
 
     model: str = "mien-s"
@@ -42,6 +44,7 @@ class Options:
     batch: int = 8
     threads: int = 0
     restore: str = ""
+    light: str = ""
 
 
 DETECTION_SIDE, LARGEST_SIDE = 640, 960  # libfacedetection gets worse on larger pictures
@@ -67,6 +70,7 @@ class Flow:
         self.restorer = Restorer(self.options.restore, threads) if self.options.restore else None
         if self.restorer is not None:
             self.restorer.check(self.model.spec)
+        self.light = light(self.options.light) if self.options.light else None
 
     def run(self, frames: Iterable[Frame], tracker: Tracker | None = None) -> Iterator[FrameResult]:
         """Results in the order of the frames; at most `batch` frames are held.
@@ -145,6 +149,7 @@ class Flow:
         spec = self.model.spec
         parts = [self._crops(frame, faces) for frame, faces in held]
         crops = np.concatenate(parts) if parts else np.zeros((0, spec.size, spec.size, 3), np.uint8)
+        crops = self.light(crops) if self.light is not None else crops
         scores = self.model(self.restorer(crops) if self.restorer is not None else crops)
         start = 0
         for (frame, faces), own in zip(held, parts, strict=True):
