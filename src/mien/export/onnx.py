@@ -7,6 +7,7 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,11 @@ from mien.datasets import DATASETS
 from mien.datasets.faces import FaceSet
 from mien.errors import MienError, WeightsError
 from mien.export.int8 import compare, quantise
-from mien.faces import DETECTORS
+from mien.faces import DETECTORS, choose_detector
 from mien.faces.framing import measure
 from mien.faces.landmarks import Landmarks
 from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
 from mien.metrics.calibration import log_softmax
-from mien.pipeline.flow import Options
 from mien.pipeline.session import open_session
 from mien.protocols import Fold
 from mien.spec import KEY, Geometry, Spec
@@ -124,14 +124,18 @@ def own_geometry(recipe: Recipe, pixels: np.ndarray) -> Geometry:
     if recipe.dataset.startswith(("fer2013", "ferplus")):
         return FRAMING
     sample = pixels[np.linspace(0, len(pixels) - 1, min(len(pixels), 200)).astype(int)]
-    finders, usual = [], Options().detector
+    finders, usual = [], choose_detector().split("+")[-1]  # the one that reads pictures
+    # those that draw their boxes as another one does need no crop of their own
+    own = [name for name in DETECTORS.names() if name != "none" and DETECTORS.facts(name).get("boxes", name) == name]
     # the first one's boxes carry the landmarks
-    for name in sorted(set(DETECTORS.names()) - {"none"}, key=lambda name: (name != usual, name)):
+    for name in sorted({*own, usual}, key=lambda name: (name != usual, name)):
         try:
             finders.append(DETECTORS.create(name))
         except MienError:
             continue  # not on this machine
-    return (measure(list(sample), finders, Landmarks()) if finders else None) or FRAMING
+    found = (measure(list(sample), finders, Landmarks()) if finders else None) or FRAMING
+    drawn = {name: DETECTORS.facts(name).get("boxes", name) for name in DETECTORS.names()}
+    return replace(found, detectors={drawn.get(name, name): crop for name, crop in found.detectors.items()})
 
 
 def export_run(
