@@ -63,7 +63,7 @@ async function video({ page }) {
   await page.setInputFiles("#file", file(clip));
   await page.waitForFunction(() => document.body.dataset.ended, null, { timeout: 120_000 });
   const frames = Number(await page.evaluate(() => document.body.dataset.frames));
-  assert.ok(frames >= 10, `${frames} frames read`);
+  assert.ok(frames >= 5, `${frames} frames read`);
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save-csv")]);
   const table = readFileSync(await download.path(), "utf8").trim().split("\n");
   const [head, first] = [table[0].split(","), table[1].split(",")];
