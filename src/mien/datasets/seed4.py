@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
+from mien.datasets.matfile import read_mat
 from mien.datasets.workbooks import integer, read_table
-from mien.errors import DataError, require
+from mien.errors import DataError
 from mien.labels import SEED4
 
 ORDER = ("neutral", "sadness", "fear", "happiness")
@@ -40,16 +41,18 @@ DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.err
 @lru_cache(maxsize=45)
 def _load(path: Path) -> dict[str, np.ndarray]:
     """All trials of a file, float32 [windows, 310]: the five bands of the first channel, of the second, ..."""
-    matlab = require("scipy.io.matlab", "eeg") if path.suffix == ".mat" else None
-    damaged = DAMAGED if matlab is None else (*DAMAGED, matlab.MatReadError, NotImplementedError, TypeError)
+    if path.suffix == ".mat":
+        cubes = read_mat(path, [f"de_LDS{trial}" for trial in range(1, 25)])
+        try:
+            return {
+                key: cube.transpose(1, 0, 2).reshape(-1, FEATURES).astype(np.float32) for key, cube in cubes.items()
+            }
+        except ValueError as error:
+            raise DataError(f"{path}: its trials are not 62 channels x windows x 5 bands ({error})") from error
     try:
-        if matlab is None:
-            with open(path, "rb") as file, np.load(file) as arrays:
-                return {key: arrays[key].astype(np.float32) for key in arrays}
-        names = [f"de_LDS{trial}" for trial in range(1, 25)]
-        cubes = matlab.loadmat(path, variable_names=names)
-        return {key: cubes[key].transpose(1, 0, 2).reshape(-1, FEATURES).astype(np.float32) for key in names}
-    except damaged as error:
+        with open(path, "rb") as file, np.load(file) as arrays:
+            return {key: arrays[key].astype(np.float32) for key in arrays}
+    except DAMAGED as error:
         raise DataError(f"{path} is missing, damaged or without its trials ({error})") from error
 
 
