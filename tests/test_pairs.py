@@ -103,7 +103,7 @@ def test_fakes_are_pairs(name: str, tmp_path: Path) -> None:
     index = DATASETS.create(name, root=tmp_path)
     assert index.media["face"][0].shape == (100, 100, 3)
     assert (index.majority >= 0).all()
-    with pytest.raises(DataError, match="put those of both data sets into one folder"):
+    with pytest.raises(DataError, match="into one folder, and name that"):
         DATASETS.create(name, root=tmp_path / "rafdb")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.datasets.media import Media
+from mien.errors import DataError
 from mien.registry import Registry
 
 SPLITS = ("train", "val", "test")
@@ -89,3 +91,20 @@ DATASETS: Registry[Index] = Registry("dataset", "mien.datasets")
 
 FAKES: dict[str, Callable[..., Any]] = {}
 """name -> fake(root): writes a tiny tree in the data set's own layout."""
+
+
+def find_index(dataset: str, root: Path) -> Index:
+    """The data set in `root` itself or in one of the folders directly below it.
+
+    Raises:
+        DataError: it is in none of them.
+    """
+    try:
+        return DATASETS.create(dataset, root=root)
+    except DataError as error:
+        for folder in sorted(path for path in Path(root).glob("*") if path.is_dir()):
+            try:
+                return DATASETS.create(dataset, root=folder)
+            except DataError:
+                continue
+        raise error

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
+from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, find_index, one_hot
 from mien.errors import DataError
 from mien.labels import BASIC7, EMODB7, MAHNOB9, RAVDESS8, SEED4
 from mien.protocols.folds import _deal
@@ -122,22 +122,21 @@ def joined(first: Index, second: Index, seed: int = SEED) -> Index:
     return Index(found.labels, targets, majority, split, found.bundle, media, extra)
 
 
-def find(dataset: str, root: Path) -> Index:
-    """A data set in `root` itself or in one of the folders directly below it.
+def paired(root: Path, first: str, second: str) -> Index:
+    """`joined`, of two data sets by name that lie in `root` or in folders of it.
 
     Raises:
-        DataError: it is in none of them.
+        DataError: the folder lacks one of the two.
     """
-    below = sorted(path for path in root.glob("*") if path.is_dir()) if root.is_dir() else []
-    for folder in (root, *below):
-        try:
-            return DATASETS.create(dataset, root=folder)
-        except DataError:
-            continue
-    raise DataError(f"{root} and the folders in it hold no {dataset}; put those of both data sets into one folder")
+    try:
+        found = find_index(first, root), find_index(second, root)
+    except DataError as error:
+        raise DataError(f"{error}; put {first} and {second} into one folder, and name that") from error
+    return joined(*found)
 
 
-def _common(first: Sequence[str], second: Sequence[str] = BASIC7) -> tuple[str, ...]:
+def shared(first: Sequence[str], second: Sequence[str] = BASIC7) -> tuple[str, ...]:
+    """The labels of the first set that the second has too, in the first one's order."""
     return tuple(name for name in first if name in second)
 
 
@@ -149,7 +148,7 @@ LICENCE = "research only, no redistribution"
     samples=1248,
     subjects=24,
     modalities=("audio", "face"),
-    labels=_common(RAVDESS8),
+    labels=shared(RAVDESS8),
     licence=LICENCE,
 )
 def ravdess_rafdb(root: Path) -> Index:
@@ -161,7 +160,7 @@ def ravdess_rafdb(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("ravdess-speech", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "ravdess-speech", "rafdb")
 
 
 @DATASETS.register(
@@ -169,7 +168,7 @@ def ravdess_rafdb(root: Path) -> Index:
     samples=454,
     subjects=10,
     modalities=("audio", "face"),
-    labels=_common(EMODB7),
+    labels=shared(EMODB7),
     licence=LICENCE,
 )
 def emodb_rafdb(root: Path) -> Index:
@@ -180,7 +179,7 @@ def emodb_rafdb(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("emodb", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "emodb", "rafdb")
 
 
 @DATASETS.register(
@@ -188,7 +187,7 @@ def emodb_rafdb(root: Path) -> Index:
     samples=1080,
     subjects=15,
     modalities=("eeg", "face"),
-    labels=_common(SEED4),
+    labels=shared(SEED4),
     licence=LICENCE,
 )
 def seed4_rafdb(root: Path) -> Index:
@@ -199,7 +198,7 @@ def seed4_rafdb(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("seed-iv", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "seed-iv", "rafdb")
 
 
 @DATASETS.register(
@@ -207,7 +206,7 @@ def seed4_rafdb(root: Path) -> Index:
     samples=397,
     subjects=27,
     modalities=("eeg", "face"),
-    labels=_common(MAHNOB9),
+    labels=shared(MAHNOB9),
     licence=LICENCE,
 )
 def mahnob_rafdb(root: Path) -> Index:
@@ -218,7 +217,7 @@ def mahnob_rafdb(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("mahnob-features", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "mahnob-features", "rafdb")
 
 
 def fake(root: Path, first: str, folder: str, seed: int = 0) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 from mien.datasets import DATASETS, FAKES, Index
 from mien.datasets.media import Media
 from mien.datasets.pairs import fake as fake_pairs
-from mien.datasets.pairs import find, joined
-from mien.labels import BASIC7, MAHNOB9, SEED4, SENTIMENT2
+from mien.datasets.pairs import paired, shared
+from mien.labels import MAHNOB9, SEED4, SENTIMENT2
 from mien.protocols.folds import TEST, TRAIN
 
 LICENCE = "signed agreement, research only"
@@ -112,16 +112,12 @@ def mahnob_standardised(root: Path) -> Index:
     return standardised(DATASETS.create("mahnob-features", root=root))
 
 
-def _common(labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in labels if name in BASIC7)
-
-
 @DATASETS.register(
     "pairs-seed-iv-standardised-rafdb",
     samples=1080,
     subjects=15,
     modalities=("eeg", "face"),
-    labels=_common(SEED4),
+    labels=shared(SEED4),
     licence=LICENCE,
 )
 def seed4_rafdb_standardised(root: Path) -> Index:
@@ -130,7 +126,7 @@ def seed4_rafdb_standardised(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("seed-iv-standardised", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "seed-iv-standardised", "rafdb")
 
 
 @DATASETS.register(
@@ -138,7 +134,7 @@ def seed4_rafdb_standardised(root: Path) -> Index:
     samples=397,
     subjects=27,
     modalities=("eeg", "face"),
-    labels=_common(MAHNOB9),
+    labels=shared(MAHNOB9),
     licence=LICENCE,
 )
 def mahnob_rafdb_standardised(root: Path) -> Index:
@@ -147,7 +143,7 @@ def mahnob_rafdb_standardised(root: Path) -> Index:
     Raises:
         DataError: the folder lacks one of the two.
     """
-    return joined(find("mahnob-features-standardised", Path(root)), find("rafdb", Path(root)))
+    return paired(Path(root), "mahnob-features-standardised", "rafdb")
 
 
 def _same(name: str) -> Callable[..., None]:

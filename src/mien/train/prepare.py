@@ -8,31 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets import DATASETS, Index, one_hot
+from mien.datasets import Index, find_index, one_hot
 from mien.datasets.faces import FaceSet, load_faces
-from mien.errors import DataError, RecipeError
+from mien.errors import RecipeError
 from mien.models import MODELS
 from mien.train.clips import read_clips
 from mien.train.dimensions import dimensioned
 from mien.train.recipe import Recipe
 from mien.train.streams import read_streams
-
-
-def find_index(dataset: str, root: Path) -> Index:
-    """The data set in `root` itself or in one of the folders directly below it.
-
-    Raises:
-        DataError: it is in none of them.
-    """
-    try:
-        return DATASETS.create(dataset, root=root)
-    except DataError as error:
-        for folder in sorted(path for path in Path(root).glob("*") if path.is_dir()):
-            try:
-                return DATASETS.create(dataset, root=folder)
-            except DataError:
-                continue
-        raise error
 
 
 def read_faces(recipe: Recipe, root: Path, cache: Path | None = None) -> FaceSet:
