@@ -112,7 +112,7 @@ def find_fold(run: Path, data: Path) -> tuple[Recipe, FaceSet, Fold]:
         DataError: the data set is not there.
     """
     recipe, name = read_record(run)
-    faces = read_faces(recipe, data)
+    faces = read_faces(recipe, data, run.parent if name == "official" else run.parent.parent)
     named = {fold.name: fold for fold in folds_of(recipe, faces)[0]}
     if name not in named:
         raise WeightsError(f"{run}: these data have no {name!r}; name the data that it was trained on")

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mien.errors import WeightsError
+from mien.export.calibrate import calibrated
 from mien.export.onnx import find_fold, licence, write
-from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
-from mien.metrics.calibration import log_softmax
 from mien.models import MODELS
 from mien.pipeline.model import load
 from mien.spec import Spec
 from mien.train.checkpoint import average_runs
 from mien.train.embed import LEAST
 from mien.train.recipe import read_record
-from mien.train.views import predict
 
 
 class SequenceScorer(nn.Module):
@@ -63,18 +60,7 @@ def export_sequence(
             f'{run} reads no scores; only runs with [clips] embed = "mien-s", reads = "scores" are exported'
         )
     still = load(recipe.clips.embed)
-    chosen = clips[fold.val]
-    chosen = chosen[chosen.majority >= 0]
-    facts: dict[str, Any] = {"note": "no validation rows: not calibrated"}
-    temperature = 1.0
-    if len(chosen):
-        logits = predict(network, chosen.pixels, torch.device("cpu"))
-        temperature = round(fit_temperature(logits, chosen.majority), 4)
-        scores = np.exp(log_softmax(logits / temperature))
-        matrix = confusion(chosen.majority, scores.argmax(1), len(clips.labels))
-        error = round(calibration_error(scores, chosen.majority), 4)
-        facts = {"val_accuracy": round(accuracy(matrix), 4), "val_uar": round(uar(matrix), 4), "val_ece": error}
-        facts["temperature"] = temperature
+    temperature, facts = calibrated(network, clips[fold.val])
     spec = Spec(
         name=name,
         task="sequence",

@@ -10,17 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import WeightsError
-from mien.export.onnx import licence, write
+from mien.export.calibrate import calibrated
+from mien.export.onnx import find_fold, licence, write
 from mien.features import FEATURES
-from mien.metrics import accuracy, calibration_error, confusion, fit_temperature, uar
-from mien.metrics.calibration import log_softmax
 from mien.pipeline.voice import TASK
 from mien.spec import Spec
 from mien.train.checkpoint import average_runs
-from mien.train.folding import folds_of
-from mien.train.prepare import read_faces
 from mien.train.recipe import read_record
-from mien.train.views import predict
 
 MODALITY = "audio"
 
@@ -61,27 +57,15 @@ def export_voice(
             file disagrees with it.
     """
     network, state = average_runs([run])
-    recipe, which = read_record(run)
+    recipe, voices, fold = find_fold(run, data)
     asked = recipe.features.get(MODALITY, "as-is")
     sound = {"name": asked.partition(":")[0]} if isinstance(asked, str) else dict(asked)
     facts = FEATURES.facts(sound["name"])
     if facts.get("extra") != MODALITY:
         raise WeightsError(f"{run} reads {sound['name']}, not sound; only runs over sound can be exported")
-    voices = read_faces(recipe, data, run.parent.parent if which != "official" else run.parent)
-    named = {fold.name: fold for fold in folds_of(recipe, voices)[0]}
-    if which not in named or voices.streams is None:
-        raise WeightsError(f"{run}: these data have no {which!r}; name the data that it was trained on")
-    chosen = voices[named[which].val]
-    chosen = chosen[chosen.majority >= 0]
-    figures: dict[str, Any] = {"note": "no validation rows: not calibrated"}
-    temperature = 1.0
-    if len(chosen):
-        logits = predict(network, chosen.shown, torch.device("cpu"))
-        temperature = round(fit_temperature(logits, chosen.majority), 4)
-        scores = np.exp(log_softmax(logits / temperature))
-        matrix = confusion(chosen.majority, scores.argmax(1), len(voices.labels))
-        figures = {"val_accuracy": round(accuracy(matrix), 4), "val_uar": round(uar(matrix), 4)}
-        figures |= {"val_ece": round(calibration_error(scores, chosen.majority), 4), "temperature": temperature}
+    if voices.streams is None:
+        raise WeightsError(f"{run} reads no stream of sound; only runs over sound can be exported")
+    temperature, figures = calibrated(network, voices[fold.val])
     steps, width = voices.streams.shapes[MODALITY]
     spec = Spec(
         name=name,
