@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mien.faces import DETECTORS
+from mien.faces.overlap import iou
 from mien.pipeline.session import open_session
 from mien.pipeline.store import find_file
 from mien.types import Faces
@@ -44,10 +45,7 @@ def merge(box: np.ndarray, score: np.ndarray, points: np.ndarray) -> tuple[np.nd
     order = np.argsort(-score, kind="stable")
     while len(order):
         first = order[0]
-        low, high = np.maximum(box[first, :2], box[order, :2]), np.minimum(box[first, 2:], box[order, 2:])
-        shared = np.clip(high - low, 0, None).prod(1)
-        area = (box[order, 2:] - box[order, :2]).prod(1)
-        same = shared / np.maximum(area[0] + area - shared, 1e-9) > OVERLAP
+        same = iou(box[first][None], box[order])[0] > OVERLAP
         same[0] = True
         rows, weight = order[same], score[order[same]] / score[order[same]].sum()
         kept.append((weight @ box[rows], float(score[first]), np.tensordot(weight, points[rows], 1)))
