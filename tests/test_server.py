@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,64 +25,18 @@ pytest.importorskip("prometheus_client")
 connect = pytest.importorskip("websockets.sync.client").connect
 
 from mien.analysis import Run, analyze  # noqa: E402
-from mien.errors import InputError, MissingExtra  # noqa: E402
+from mien.errors import InputError  # noqa: E402
 from mien.export.web import MODELS  # noqa: E402
 from mien.pipeline.flow import Flow, Options  # noqa: E402
 from mien.pipeline.store import find_file  # noqa: E402
 from mien.server import home  # noqa: E402
-from mien.server import pool as pools  # noqa: E402
 from mien.server.app import serve  # noqa: E402
-from mien.server.refusal import Refusal  # noqa: E402
-from mien.server.settings import Settings, read_tokens  # noqa: E402
-from mien.server.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Store, open_engine  # noqa: E402
+from mien.server.settings import Settings  # noqa: E402
+from mien.server.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING  # noqa: E402
+from server_kit import Server  # noqa: E402
 
 TOKEN, OTHER = "a-token-of-some-length-1", "a-token-of-some-length-2"
 linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds workers through /proc")
-
-
-class Server:
-    """A running `mien serve`."""
-
-    def __init__(self, jobs: Path, *options: str) -> None:
-        self.jobs, self.log = jobs, jobs.with_suffix(".log")
-        command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--jobs", str(jobs), *options]
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("mien serves on http://127.0.0.1:"), line + self.log.read_text()
-        self.url = line.split()[-1]
-        self.http = httpx.Client(base_url=self.url, timeout=60)
-
-    def stop(self, how: int = signal.SIGTERM) -> None:
-        self.http.close()
-        self.process.send_signal(how)
-        self.process.wait(30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def workers(self, kind: str) -> list[int]:
-        """Process ids of workers."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        pids = [int(pid) for path in children for pid in path.read_text().split()]
-        return [pid for pid in pids if f"mien.server.{kind}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-    def over(self, id: str, limit_s: float = 60) -> dict[str, Any]:
-        """Wait for the end of a job."""
-        return self.until(id, lambda job: job["state"] in (DONE, FAILED, CANCELLED), limit_s)
-
-    def until(self, id: str, met: Callable[[dict[str, Any]], bool], limit_s: float = 60) -> dict[str, Any]:
-        end = time.monotonic() + limit_s
-        while time.monotonic() < end:
-            job: dict[str, Any] = self.http.get(f"/v1/jobs/{id}").json()
-            if met(job):
-                return job
-            time.sleep(0.05)
-        raise AssertionError(job)
-
-    def metric(self, name: str) -> float:
-        lines = self.http.get("/metrics").text.splitlines()
-        return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -512,108 +462,3 @@ def test_a_second_server_in_the_folder_or_on_the_port_is_told(server: Server, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be used for jobs"):
         serve(Settings(jobs=tmp_path / "file", port=0), print)
-
-
-def test_settings_name_the_value_and_the_cure(tmp_path: Path) -> None:
-    for wrong in ({"workers": 0}, {"retain_h": float("inf")}, {"queue": -1}, {"pages": tmp_path}):
-        with pytest.raises(InputError, match=r"must be|index\.html"):
-            Settings(**wrong)
-    for text, words in (("", "no token"), ("short\n", "16 to 256"), ("ä" * 20, "16 to 256")):
-        (tmp_path / "tokens").write_text(text, encoding="utf-8")
-        with pytest.raises(InputError, match=words):
-            read_tokens(tmp_path / "tokens")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_tokens(tmp_path / "none")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "" if request.param == "sqlite" else os.environ.get("MIEN_POSTGRES", "")
-    if request.param == "postgresql" and not url:
-        pytest.skip("MIEN_POSTGRES names no database")
-    opened = Store(open_engine(url, tmp_path), tmp_path.name)
-    yield opened
-    opened.remove(list(opened.ids()))
-    opened.close()
-
-
-def test_the_queue_gives_each_job_once(store: Store) -> None:
-    names = [f"job-{index:02}" for index in range(20)]
-    assert all(store.add(name, "", {"every": 2}, 20) for name in names)
-    assert not store.add("one-too-many", "", {}, 20)
-    taken: list[str] = []
-
-    def take() -> None:
-        while (job := store.claim()) is not None:
-            assert job.options == {"every": 2}
-            taken.append(job.id)
-
-    threads = [threading.Thread(target=take) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(taken) == names
-    assert store.counts()[RUNNING] == 20
-
-
-def test_changes_of_state(store: Store) -> None:
-    for name in ("a", "b", "c"):
-        assert store.add(name, "me", {}, 9, f"key of {name}")
-    assert store.sent("me", "key of b").id == "b"  # type: ignore[union-attr]
-    assert store.sent("you", "key of b") is None
-    assert store.sent("me", "") is None
-    assert store.claim().id == "a"  # type: ignore[union-attr]
-    assert store.ahead(store.get("c")) == 1  # type: ignore[arg-type]
-    assert store.put_back("a")
-    assert store.get("a").starts == 0  # type: ignore[union-attr]
-    assert store.claim().id == "a"  # type: ignore[union-attr]
-    assert store.cancel("a")
-    assert not store.finish("a", DONE)  # cancelled meanwhile
-    assert not store.cancel("a")
-    assert store.cancel("b")
-    for _ in range(3):  # a job that takes the server down with it is not tried for ever
-        assert store.claim().id == "c"  # type: ignore[union-attr]
-        back, lost = store.recover()
-    assert (back, lost) == (0, 1)
-    assert "3 times" in store.get("c").error  # type: ignore[union-attr]
-    assert store.expired(time.time() - 60) == []
-    assert sorted(store.expired(time.time() + 1)) == ["a", "b", "c"]
-
-
-def test_databases_that_do_not_answer(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a URL"):
-        open_engine("nonsense", tmp_path)
-    with pytest.raises((InputError, MissingExtra), match=r"nothing answers at .*:\*\*\*@|mien\[postgres\]"):
-        open_engine("postgresql://me:secret@127.0.0.1:1/none", tmp_path)
-
-
-CRASHER = """
-import os, sys
-from mien.server.channel import pack
-sys.stdout.buffer.write(pack({"ok": True}))
-sys.stdout.flush()
-sys.stdin.buffer.read(8)
-os.abort()
-"""
-
-
-def test_a_crash_is_the_inputs_fault_and_the_next_one_is_answered(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(pools, "PICTURE_WORKER", (sys.executable, "-c", CRASHER))
-    lost: list[str] = []
-
-    async def ask() -> list[int]:
-        pool = pools.Pool({}, 1, 0, 20, lost.append)
-        statuses = []
-        for _ in range(2):
-            try:
-                await pool.ask({"kind": "picture"})
-            except Refusal as refusal:
-                statuses.append(refusal.status)
-        await pool.close()
-        return statuses
-
-    assert asyncio.run(ask()) == [422, 422]
-    assert lost == ["crashed", "crashed"]
