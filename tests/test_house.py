@@ -23,7 +23,7 @@ LAYERS = [
     {"models", "losses", "datasets", "augment", "features"},
     {"layers"},
     {"faces", "metrics", "protocols", "table", "events", "fusions"},
-    {"types", "spec", "labels", "registry", "errors"},
+    {"types", "spec", "labels", "registry", "errors", "media"},
 ]
 # what a lower layer may take from a higher one, and why
 ALLOWED = {

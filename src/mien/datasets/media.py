@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
+from mien.media import open_media
 
 Box = tuple[float, float, float, float]
 T = TypeVar("T")
@@ -122,7 +123,7 @@ def _decode(path: Path, last: int | None) -> Iterator[Any]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             yield from itertools.islice(container.decode(video=0), None if last is None else last + 1)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise DataError(f"{path} is missing or not a readable video ({error})") from error
@@ -189,7 +190,7 @@ class Sounds:
 
         path = self.paths[row]
         try:
-            with av.open(str(path)) as container:
+            with open_media(path) as container:
                 resampler = av.AudioResampler(format="fltp", layout="mono", rate=self.rate)
                 parts = [
                     part.to_ndarray()[0]

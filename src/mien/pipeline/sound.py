@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from mien.errors import InputError
+from mien.media import open_media
 
 RATE = 16000
 GAP_S = 0.05
@@ -29,7 +30,7 @@ class Block(NamedTuple):
 def has_sound(path: str | Path) -> bool:
     """Whether a file has a sound track; False also where it cannot be opened."""
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             return bool(container.streams.audio)
     except (av.FFmpegError, OSError, ValueError):
         return False
@@ -65,7 +66,7 @@ def blocks(path: str | Path, seconds: float = 30.0, overlap: float = 3.0) -> Ite
 def _pieces(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
     """Decoded pieces with their times; silence where there is a gap."""
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.audio:
                 raise InputError(f"{path}: has no sound track")
             resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ import cv2
 import numpy as np
 
 from mien.errors import InputError
+from mien.media import MOST_BYTES, MOST_PIXELS, check_size, open_media, picture_size, regular
 from mien.types import Frame
 
 PICTURES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"})
 VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"})
+
+
+FORMULA = "=+-@\t\r"
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +57,35 @@ def find_sources(names: list[str]) -> tuple[list[Source], list[Problem]]:
     """Expand what the user named: pictures, videos, folders (recursive), globs, `camera[:N]`.
 
     In a folder or glob, files of other types are passed over; a file named outright is tried whatever its suffix.
+    Links to files are followed, links to folders inside a folder are not. Pipes, devices, links that lead nowhere and
+    names that are no text are problems. A name that a spreadsheet would take for a formula gets `./` in front.
     """
     sources: list[Source] = []
     problems: list[Problem] = []
     for name in names:
-        if name == "camera" or (name.startswith("camera:") and name[7:].isdigit()):
+        if name == "camera" or re.fullmatch("camera:[0-9]{1,4}", name):
             sources.append(Source(name, "camera"))
-        elif os.path.isdir(name):
+        elif _exists(name) and os.path.isdir(name):
             _walk(name, sources, problems)
-        elif os.path.lexists(name):
-            sources.append(Source(name, _kind(name)))
+        elif _exists(name):
+            _add(name, sources, problems)
         elif glob.has_magic(name):
             found = sorted(path for path in glob.glob(name, recursive=True) if _known(path))
-            sources.extend(Source(path, _kind(path)) for path in found)
+            for path in found:
+                _add(path, sources, problems)
             if not found:
                 problems.append(Problem(name, "no picture or video matches"))
         else:
             problems.append(Problem(name, "there is no such file or folder"))
     unique = {source.name: source for source in sources}
     return list(unique.values()), problems
+
+
+def _exists(name: str) -> bool:
+    try:
+        return os.path.lexists(name)
+    except ValueError:  # it holds a NUL
+        return False
 
 
 def _walk(folder: str, sources: list[Source], problems: list[Problem]) -> None:
@@ -79,10 +95,31 @@ def _walk(folder: str, sources: list[Source], problems: list[Problem]) -> None:
     before = len(sources) + len(problems)
     for root, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
-        paths = (os.path.join(root, file) for file in sorted(files))
-        sources.extend(Source(path, _kind(path)) for path in paths if _known(path))
+        for path in (os.path.join(root, file) for file in sorted(files)):
+            if _known(path):
+                _add(path, sources, problems)
     if len(sources) + len(problems) == before:
         problems.append(Problem(folder, "holds no picture or video"))
+
+
+def _add(path: str, sources: list[Source], problems: list[Problem]) -> None:
+    if not path.isprintable() and not _is_text(path):
+        problems.append(Problem(path, "its name is no UTF-8; rename it"))
+    elif not regular(path):
+        what = "is neither a file nor a folder" if os.path.exists(path) else "is a link that leads to no file"
+        problems.append(Problem(path, what))
+    else:
+        name = f".{os.sep}{path}" if path[0] in FORMULA or path.startswith("camera") else path
+        sources.append(Source(name, _kind(path)))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: one that the system could not decode holds half characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _known(path: str) -> bool:
@@ -131,23 +168,42 @@ def read_picture(path: str | Path) -> np.ndarray:
     """A picture as uint8 RGB [H, W, 3], upright by its EXIF orientation; the first one of an animation.
 
     Raises:
-        InputError: the file is missing, empty, cut short or not a picture.
+        InputError: the file is missing, empty, cut short, not a picture, or too large (`mien.media`).
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data:
-        raise InputError(f"{path}: the file is empty")
+    data = _contents(path)
     if _cut_short(data):
         raise InputError(f"{path}: the picture is cut short; copy or save it again")
+    size = picture_size(data)
+    if size is not None:
+        check_size(*size, f"{path}: the picture")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise InputError(f"{path}: the picture cannot be decoded ({error.err or 'too large'})") from error
+        image = None if size is None else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, MemoryError) as error:
+        text = getattr(error, "err", "") or "too large"
+        raise InputError(f"{path}: the picture cannot be decoded ({text})") from error
     if image is None:
         raise InputError(f"{path}: not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF, GIF)")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _check_regular(path: str | Path) -> None:
+    """A pipe or device would be waited for, or never end."""
+    if _exists(os.fspath(path)) and os.path.exists(path) and not regular(path):
+        raise InputError(f"{path}: is not a file")
+
+
+def _contents(path: str | Path) -> bytes:
+    _check_regular(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not data:
+        raise InputError(f"{path}: the file is empty")
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{path}: larger than {MOST_BYTES >> 30} GiB, too large for a picture; save it again, smaller")
+    return data
 
 
 def _cut_short(data: bytes) -> bool:
@@ -162,7 +218,7 @@ def length(source: Source) -> tuple[int, float]:
     if source.kind != "video":
         return int(source.kind == "picture"), 0.0
     try:
-        with av.open(source.name) as container:
+        with open_media(source.name) as container:
             stream = container.streams.video[0]
             seconds = container.duration / av.time_base if container.duration else 0.0
             count = stream.frames or round(seconds * float(stream.average_rate or 0))
@@ -173,13 +229,16 @@ def length(source: Source) -> tuple[int, float]:
 
 def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Frame]:
     path, given = source.name, 0
+    _check_regular(path)
     if os.path.exists(path) and not os.path.getsize(path):
         raise InputError(f"{path}: the file is empty")
     try:
-        with av.open(path) as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise InputError(f"{path}: has no picture track")
             stream = container.streams.video[0]
+            check_size(stream.width or 0, stream.height or 0, f"{path}: the video's frame")
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.thread_type = "AUTO"
             if threads:
                 stream.codec_context.thread_count = threads

@@ -11,6 +11,7 @@ import numpy as np
 from mien.errors import InputError
 from mien.faces.magnify import Magnifier
 from mien.faces.steady import Steady
+from mien.media import open_media
 from mien.report.overlay import copy_video
 from mien.types import Faces
 
@@ -22,7 +23,7 @@ def frame_rate(path: str) -> float:
         InputError: the file cannot be read as a video, or states none.
     """
     try:
-        with av.open(path) as container:
+        with open_media(path) as container:
             rate = float(container.streams.video[0].average_rate or 0)
     except (OSError, av.FFmpegError, ValueError, IndexError) as error:
         text = getattr(error, "strerror", None) or error

@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from mien.errors import InputError
+from mien.media import open_media
 from mien.pipeline.sources import Source, read_picture, upright
 from mien.report.draw import draw
 from mien.report.hide import hide
@@ -144,7 +145,7 @@ def _drawn(image: np.ndarray, shown: Shown, labels: Sequence[str], anonymous: bo
 
 def _opened(path: str) -> InputContainer:
     try:
-        container = av.open(path)
+        container = open_media(path)
     except (OSError, av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{path}: not a video that can be read ({getattr(error, 'strerror', None) or error})"

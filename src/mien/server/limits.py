@@ -10,6 +10,7 @@ import av
 from PIL import Image
 
 from mien.errors import InputError
+from mien.media import open_media
 from mien.pipeline.sources import Source
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -75,7 +76,7 @@ def check_video(path: str | Path, max_pixels: int, max_s: float) -> None:
         InputError: it is no video, has too many pixels or lasts too long.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             streams = container.streams.video
             width, height = (streams[0].width or 0, streams[0].height or 0) if streams else (0, 0)
             seconds = container.duration / av.time_base if container.duration else 0.0

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from mien.errors import InputError
 from mien.faces.align import box_square, cut
+from mien.media import open_media
 from mien.pipeline.sources import read_picture, upright
 from mien.report.hide import hide
 from mien.report.page.gather import Box, Gathered, Key
@@ -86,7 +87,7 @@ def _of_picture(source: str, wanted: Sequence[Wanted]) -> Iterator[tuple[Key, np
 
 def _of_video(source: str, wanted: Sequence[Wanted]) -> Iterator[tuple[Key, np.ndarray]]:
     """Frames by their presentation time, each sought from the key frame before it; up to damage if there is any."""
-    with suppress(OSError, av.FFmpegError, IndexError, ValueError), av.open(source) as container:
+    with suppress(OSError, av.FFmpegError, IndexError, ValueError), open_media(source) as container:
         stream = container.streams.video[0]
         for one in sorted(wanted, key=lambda w: w.time_s or 0.0):
             image = _frame_at(container, stream, one.time_s or 0.0)
