@@ -17,7 +17,7 @@ LAYERS = [
     {"server"},
     {"bench"},
     {"train", "export", "explain"},
-    {"catalog", "report"},
+    {"catalog", "report", "engines"},
     {"analysis"},
     {"pipeline", "weights"},
     {"models", "losses", "datasets", "augment", "features"},

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ class Run:
         sequence: reads each event as a whole and adds `sequence_<label>` to events.csv; None adds nothing.
         voice: hears each video: voice.csv, and columns of voice and of face and voice in the table; None adds nothing.
         heard: what it heard, by source, once the run has ended.
+        around: what is entered before each source is opened and left after its last frame.
     """
 
     flow: Flow
@@ -170,6 +172,7 @@ class Run:
     sequence: SequenceModel | None = None
     voice: VoiceModel | None = None
     heard: dict[str, Heard] = field(default_factory=dict)
+    around: Callable[[Source], AbstractContextManager[object]] = nullcontext
     _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -198,7 +201,8 @@ class Run:
         self._offset, self._noted = self._writer.tell(), time.monotonic()
         try:
             for source in self.sources:
-                self._one(source)
+                with self.around(source):
+                    self._one(source)
         finally:
             self._note()
             self._finish()
