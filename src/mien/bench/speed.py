@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import time
@@ -91,13 +91,20 @@ def network_speed(names: tuple[str, ...], batches: tuple[int, ...], *, peer: boo
 
 @dataclass(frozen=True)
 class ClipRun:
-    """One clip, decode to table: frames, seconds without start-up, and peak memory of the whole process."""
+    """One clip, decode to table, measured without start-up.
+
+    Attributes:
+        seconds: by the clock.
+        cpu_s: of processor time, of all threads; unlike `seconds` hardly changed by what else the machine does.
+        peak_mb: most memory that the process held at once, 10**6 bytes.
+    """
 
     clip: str
     threads: int
     frames: int
     faces: int
     seconds: float
+    cpu_s: float
     peak_mb: float
 
     @property
@@ -105,40 +112,22 @@ class ClipRun:
         return self.frames / self.seconds
 
 
-_CHILD = """
-import os, sys, time
-threads = int(sys.argv[2])
-if threads and hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-from pathlib import Path
-from mien.analysis import Run
-from mien.pipeline.flow import Flow, Options
-flow = Flow(Options(threads=threads, every=int(sys.argv[4]), detector=sys.argv[5]))
-start = time.perf_counter()
-run = Run(flow, Path(sys.argv[3]))
-run.analyze([sys.argv[1]])
-frames = sum(done.frames for done in run.state.values())
-faces = sum(1 for _ in open(run.rows_path)) - 1
-print(frames, faces, time.perf_counter() - start)
-"""
-
-
-def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: str = "auto") -> ClipRun:
+def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: str = "auto", **options: Any) -> ClipRun:
     """Analyse a clip in a process of its own that may use only `threads` cores.
+
+    Args:
+        options: further fields of `mien.pipeline.flow.Options`.
 
     Raises:
         MienError: the analysis failed.
     """
-    command = [sys.executable, "-c", _CHILD, str(clip), str(threads), str(out), str(every), detector]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        text = child.stdout.read() if child.stdout else ""
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = status
-    if status or not text.split():
-        raise MienError(f"{clip}: the analysis failed (status {status})")
-    frames, faces, seconds = text.split()[-3:]
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return ClipRun(clip.name, threads, int(frames), int(faces), float(seconds), usage.ru_maxrss / unit)
+    given = json.dumps({"every": every, "detector": detector, **options})
+    command = [sys.executable, "-m", "mien.bench.clip_child", str(clip), str(out), str(threads), given]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise MienError(f"{clip}: the analysis failed: {reason}")
+    return ClipRun(clip.name, threads, **json.loads(done.stdout.splitlines()[-1]))
 
 
 def loop_clip(clip: Path, out: Path, seconds: float) -> Path:

@@ -15,10 +15,12 @@ from mien.cli import (
     doctor,
     evaluate,
     export,
+    fairness,
     listing,
     magnify,
     report,
     serve,
+    speed,
     study,
     synthetic,
     train,
@@ -64,9 +66,11 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
+bench.app.command("growth")(speed.growth)
 bench.app.command("run")(study.run)
 bench.app.command("table")(study.table)
 bench.app.command("events")(synthetic.events)
+bench.app.command("fairness")(fairness.fairness)
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,0 +1,64 @@
+"""`mien bench growth`, and further measurements behind docs/speed.md."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.bench import _head, _table
+
+
+def _told(said: str) -> None:
+    typer.echo(said, err=True)
+
+
+def growth(
+    faces: Annotated[Path | None, typer.Option(help="Folder of portraits, for frames of many faces.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="A video, repeated to each length.")] = None,
+    count: Annotated[list[int], typer.Option(min=1, max=64, help="Faces a frame; repeat.")] = [1, 4, 16, 64],  # noqa: B006
+    minutes: Annotated[list[float], typer.Option(help="Minutes of video; repeat.")] = [1, 10, 60],  # noqa: B006
+    every: Annotated[int, typer.Option(min=1, help="Of the long video, analyse every N-th frame.")] = 1,
+    detector: Annotated[str, typer.Option(help="Face detector for the frames of many faces.")] = "auto",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the frames of many faces.")] = 3,
+) -> None:
+    """Processor time and peak memory as faces in a frame, and minutes of video, grow; one core."""
+    from mien.bench.growth import by_faces, by_minutes, line
+
+    if faces is None and clip is None:
+        raise typer.BadParameter("name a folder of portraits, a video, or both", param_hint="--faces / --clip")
+    with tempfile.TemporaryDirectory() as folder:
+        if faces is not None:
+            runs = by_faces(faces, count, Path(folder), rounds=rounds, detector=detector, say=_told)
+            ms = [1e3 * run.cpu_s / run.frames for _, run in runs]
+            seen = [run.faces / run.frames for _, run in runs]
+            _head(f"Faces a frame, 1280x1280, detector {detector}, one core")
+            cells = [
+                [str(n), f"{f:.1f}", f"{m:.1f}", f"{run.frames / run.cpu_s:.1f}", f"{run.peak_mb:.0f}"]
+                for (n, run), f, m in zip(runs, seen, ms, strict=True)
+            ]
+            _table(["faces put in", "faces found a frame", "ms a frame", "frames/s", "peak memory, MB"], cells)
+            if len(runs) > 2:
+                fit = line(seen, ms)
+                typer.echo(
+                    f"ms a frame = {fit.fixed:.1f} + {fit.slope:.2f} x faces; farthest point {fit.worst:.0%} off\n"
+                )
+        if clip is not None:
+            lengths = by_minutes(clip, minutes, Path(folder), every=every, say=_told)
+            _head(f"Minutes of video, {'every frame' if every == 1 else f'every {every}. frame'}, one core")
+            cells = [
+                [f"{m:g}", f"{r.frames:,}", f"{r.cpu_s:.1f}", f"{1e3 * r.cpu_s / r.frames:.2f}", f"{r.peak_mb:.1f}",
+                 f"{r.peak_mb / lengths[0][1].peak_mb - 1:+.1%}"]
+                for m, r in lengths
+            ]  # fmt: skip
+            names = [
+                "minutes",
+                "frames analysed",
+                "processor seconds",
+                "ms a frame",
+                "peak memory, MB",
+                "against first",
+            ]
+            _table(names, cells)
