@@ -207,6 +207,19 @@ class Run:
             self._note()
             self._finish()
 
+    def take_over(self, source: Source, rows: Iterable[Row], done: Done) -> None:
+        """Write down what was found of a source elsewhere: `analyze` with `resume` goes on from there.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        writer = writers.RowWriter(self.folder, columns(self.flow.model.spec.labels), self.form)
+        for row in rows:
+            writer.add([row])
+        note = {"identity": self._identity(), "offset": writer.tell(), "sources": {source.name: asdict(done)}}
+        writer.close()
+        writers.write_whole(self.folder / writers.PROGRESS, json.dumps(note))
+
     def _one(self, source: Source) -> None:
         state = self.state.setdefault(source.name, Done())
         if state.done:
