@@ -30,6 +30,7 @@ Every = Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")]
 MinFace = Annotated[int, typer.Option(min=1, help="Leave out faces smaller than this, pixels.")]
 Batch = Annotated[int, typer.Option(min=1, help="Frames that go through the network together.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, directml, coreml, openvino, or auto (docs/speed.md).")]
 Seconds = Annotated[float, typer.Option(min=0, help="Stop a camera after this long; 0: until Ctrl-C.")]
 Smooth = Annotated[float, typer.Option(min=0, help="Add smoothed scores; reach of the filter, seconds. 0: none.")]
 Baseline = Annotated[bool, typer.Option("--baseline", help="Add scores corrected for how each person looks at rest.")]
@@ -78,6 +79,7 @@ def analyze(
     min_face: MinFace = 24,
     batch: Batch = 8,
     threads: Threads = 0,
+    device: Device = "cpu",
     seconds: Seconds = 0,
     smooth: Smooth = 0,
     baseline: Baseline = False,
@@ -114,7 +116,7 @@ def analyze(
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
-    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or "", light or ""))
+    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device))
     run = Run(flow, out, form, timing=timing)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)

@@ -57,8 +57,24 @@ def _self_test() -> dict[str, Any]:
     return facts
 
 
+def _devices() -> dict[str, str]:
+    """Each device that networks can run on: whether it does here, and if not, why."""
+    from mien.errors import MienError
+    from mien.pipeline.devices import DEVICES
+    from mien.pipeline.model import load
+
+    found = {}
+    for name in sorted(DEVICES.names(), key=lambda one: one != "cpu"):
+        try:
+            load(threads=1, device=name)
+            found[name] = "works"
+        except MienError as error:
+            found[name] = str(error).removeprefix(f"device {name}: ")
+    return found
+
+
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Versions, providers, detectors, weights and a self-test with figures."""
+    """Versions, devices, detectors, weights and a self-test with figures."""
     import onnxruntime
 
     from mien import __version__
@@ -71,7 +87,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "packages": {name: _version(name) for name in PACKAGES},
         "optional": {name: _version(name) for name in OPTIONAL},
+        "onnxruntime": onnxruntime.__version__,
         "providers": onnxruntime.get_available_providers(),
+        "devices": _devices(),
         "weights": {name: sha256(find_file(name))[:12] for name in packaged()},
         "fetched_weights": str(user_folder()),
     }

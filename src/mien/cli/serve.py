@@ -10,6 +10,7 @@ import typer
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
 Model = Annotated[str, typer.Option(help="Weights for requests that name none, or a path to an .onnx file.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, directml, coreml, openvino, or auto (docs/speed.md).")]
 Jobs = Annotated[Path | None, typer.Option(help="Folder of uploads, results and the queue.", show_default="yours")]
 Database = Annotated[str, typer.Option(envvar="MIEN_DATABASE", help="postgresql://... for the queue.")]
 Retain = Annotated[float, typer.Option(help="Hours for which a finished job is kept.")]
@@ -28,6 +29,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8642,
     model: Model = "mien-s",
+    device: Device = "cpu",
     jobs: Jobs = None,
     database: Database = "",
     retain: Retain = 24,
@@ -48,15 +50,18 @@ def serve(
 
     for package in ("fastapi", "uvicorn", "websockets", "python_multipart", "sqlalchemy", "prometheus_client", "PIL"):
         require(package, "serve")
+    from mien.pipeline.model import load
     from mien.pipeline.store import find_file
     from mien.server.app import serve as run
     from mien.server.settings import Settings, default_folder, read_tokens
 
     find_file(model)  # a wrong name is told now, and not by a worker
+    device = device if device == "cpu" else load(model, device=device).device
     settings = Settings(
         host=host,
         port=port,
         model=model,
+        device=device,
         jobs=jobs or default_folder(),
         database=database,
         retain_h=retain,

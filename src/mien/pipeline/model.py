@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mien.errors import WeightsError
-from mien.pipeline.session import open_session
+from mien.pipeline.session import choose_device, open_session
 from mien.pipeline.store import DEFAULT, find_file, sha256
 from mien.spec import KEY, Spec
 
@@ -20,11 +20,14 @@ class Model:
     Attributes:
         spec: labels, input size and everything else that the file says of itself.
         path: the file.
+        device: that it runs on.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
         self.path = path
-        self._session = open_session(path.read_bytes(), threads)
+        content = path.read_bytes()
+        self.device = choose_device(device, content)
+        self._session = open_session(content, threads, self.device)
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         if text is None:
             raise WeightsError(f"{path.name} has no {KEY} metadata; export it with `mien export`")
@@ -90,21 +93,23 @@ def _fit(crop: np.ndarray, size: int, gray: bool) -> np.ndarray:
     return crop[None] if gray else crop.transpose(2, 0, 1)
 
 
-def load(name: str | Path = DEFAULT, *, threads: int = 0) -> Model:
+def load(name: str | Path = DEFAULT, *, threads: int = 0, device: str = "cpu") -> Model:
     """Load a classifier.
 
     Args:
         name: weights in the package (`mien list weights`) or a path to an .onnx file with a Spec.
         threads: threads for one run; 0 uses all cores.
+        device: `cpu`, `cuda`, `directml`, `coreml`, `openvino`; `auto`: the first accelerator that is there and starts.
 
     Raises:
-        UnknownName: no weights have that name.
+        UnknownName: no weights, or no device, have that name.
         WeightsError: the file is missing, damaged or has no Spec.
+        MienError: the device is not there, or does not start.
 
     >>> load("mien-s").spec.labels[0]
     'anger'
     """
-    model = Model(find_file(str(name)), threads)
+    model = Model(find_file(str(name)), threads, device)
     if model.spec.task != "expression":
         raise WeightsError(f"{name} is for {model.spec.task}, not for expressions")
     return model

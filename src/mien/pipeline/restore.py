@@ -27,9 +27,9 @@ class Restorer:
         WeightsError: the file is missing, damaged, or not for restoring.
     """
 
-    def __init__(self, name: str | Path, threads: int = 0) -> None:
+    def __init__(self, name: str | Path, threads: int = 0, device: str = "cpu") -> None:
         self.path = find_file(str(name))
-        self._network = Model(self.path, threads)
+        self._network = Model(self.path, threads, device)
         self.spec = self._network.spec
         if self.spec.task != TASK:
             raise WeightsError(

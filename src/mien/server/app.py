@@ -57,6 +57,7 @@ def make_context(settings: Settings) -> Context:
     facts = {
         "max_pixels": settings.max_pixels,
         "threads": settings.threads,
+        "device": settings.device,
         "model": settings.weights(settings.model_name),
         "memory_bytes": settings.memory_bytes,
         "timeout_s": settings.timeout_s,

@@ -76,9 +76,8 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     usable, problems, totals = _looked_at(names, facts, options["every"])
     if not usable:
         return problems, False
-    flow = Flow(
-        Options(options["model"], options["detector"], options["every"], options["min_face"], 8, facts["threads"])
-    )
+    own = {"threads": facts["threads"], "device": facts.get("device", "cpu")}
+    flow = Flow(Options(options["model"], options["detector"], options["every"], options["min_face"], **own))
     events = EventOptions(options["event_threshold"], options["event_min_seconds"])
     note = read_progress(result)
     if note and note["identity"].get("sha256") != flow.model.sha256:

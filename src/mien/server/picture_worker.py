@@ -33,7 +33,7 @@ class Desk:
     """Answers requests; keeps the models that were asked for last.
 
     Args:
-        facts: `max_pixels`, `threads` and `model` (the default one).
+        facts: `max_pixels`, `threads`, `model` (the default one) and, if it is not `cpu`, `device`.
     """
 
     def __init__(self, facts: dict[str, Any]) -> None:
@@ -55,7 +55,9 @@ class Desk:
         if key not in self._flows:
             while len(self._flows) >= MOST_FLOWS:
                 self._flows.pop(next(iter(self._flows)))
-            self._flows[key] = Flow(Options(*key, threads=self._facts["threads"]))
+            self._flows[key] = Flow(
+                Options(*key, threads=self._facts["threads"], device=self._facts.get("device", "cpu"))
+            )
         flow = self._flows[key] = self._flows.pop(key)  # the last one used goes last
         flow.options = replace(flow.options, min_face=fields["min_face"])
         return flow

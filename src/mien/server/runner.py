@@ -162,6 +162,7 @@ class Runner:
             "max_duration_s": settings.max_duration_s,
             "memory_bytes": settings.memory_bytes,
             "threads": settings.threads,
+            "device": settings.device,
         }
 
     async def _follow(self, job: Job, process: asyncio.subprocess.Process) -> tuple[dict[str, Any], bool]:

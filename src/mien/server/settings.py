@@ -60,6 +60,7 @@ class Settings:
     Attributes:
         host, port: where it listens; port 0 takes a free one.
         model: weights for requests that name none; a path is allowed here, and only here.
+        device: that networks run on.
         jobs: folder of uploads, results and, by default, of the queue.
         database: SQLAlchemy URL of the queue; empty: SQLite in `jobs`.
         retain_h: hours for which a finished job is kept.
@@ -77,6 +78,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8642
     model: str = DEFAULT
+    device: str = "cpu"
     jobs: Path = Path("jobs")
     database: str = ""
     retain_h: float = 24.0

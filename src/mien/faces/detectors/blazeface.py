@@ -99,8 +99,8 @@ class BlazeFace:
 
     name = "blazeface"
 
-    def __init__(self, threshold: float = 0.6, threads: int = 0) -> None:
-        self._session = open_session(find_file("blazeface").read_bytes(), threads)
+    def __init__(self, threshold: float = 0.6, threads: int = 0, device: str = "cpu") -> None:
+        self._session = open_session(find_file("blazeface").read_bytes(), threads, device)
         self.threshold = threshold
 
     def __call__(self, image: np.ndarray) -> Faces:

