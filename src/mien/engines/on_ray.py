@@ -1,0 +1,136 @@
+"""Units on Ray Data: a table of units, mapped by a pool of actors that each hold a `Worker`.
+
+Ray starts an actor again when its process dies and gives it the same units again; what keeps a unit from being done
+twice, or for ever, stands in `ledger.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import ModuleType, TracebackType
+from typing import Any
+
+from mien.engines.units import Unit
+from mien.engines.worker import Job, Result, Worker
+from mien.errors import InputError, MissingExtra, require
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_raylet_start_wait_time_s": "120"}
+"""No telemetry; nothing of its inner life on the terminal; patience with a busy machine."""
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Makes a Ray of this machine alone listen on 127.0.0.1: on Linux that is else the address for the outside."""
+STORE_BYTES = 100 << 20
+"""Only names and notes pass through Ray's store."""
+
+
+class RayEngine:
+    """A Ray that units are carried by: that of `address`, the one this process is connected to, or a new local one.
+
+    Args:
+        address: of a cluster, as `ray start` prints it; empty: of this machine, closed at the end.
+        cpus: how many cores to use at most; 0: all that there are.
+        threads: cores for each worker.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        InputError: no Ray answers there, or it has too few cores.
+    """
+
+    def __init__(self, address: str = "", cpus: int = 0, threads: int = 1) -> None:
+        self._ray = _import(local=not address)
+        self._own = not self._ray.is_initialized()
+        self._threads = threads
+        if self._own:
+            self._start(address, cpus)
+        there = int(self._ray.cluster_resources().get("CPU", 0))
+        self.workers = min(cpus or there, there) // threads
+        if not self.workers:
+            self.close()
+            raise InputError(f"{threads} threads a worker: Ray has {there} cores, and --cpus is {cpus or there}")
+
+    def __enter__(self) -> RayEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For summary.json."""
+        return {"name": "ray", "version": self._ray.__version__, "workers": self.workers, "threads": self._threads}
+
+    def _start(self, address: str, cpus: int) -> None:
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        local = {"num_cpus": cpus or cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        try:
+            with _silent():
+                self._ray.init(address=address or "local", **quiet, **({} if address else local))
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = f"no Ray answers at {address}" if address else "Ray does not start on this machine"
+            raise InputError(
+                f"{where} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            ) from error
+
+    def carry(self, units: Sequence[Unit], job: Job) -> Iterator[tuple[Unit, Result]]:
+        """Units to workers; what comes back as it comes."""
+        data = require("ray.data", "cluster")
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        pool = data.ActorPoolStrategy(size=min(self.workers, len(units)), max_tasks_in_flight_per_actor=2)
+        table = data.from_items([{"unit": unit.to_json()} for unit in units], override_num_blocks=len(units))
+        answers = table.map_batches(
+            Carrier, fn_constructor_args=(job,), batch_size=1, compute=pool, num_cpus=self._threads
+        )
+        for row in answers.iter_rows():
+            yield Unit.from_json(row["unit"]), Result.from_json(row["result"])
+
+    def close(self) -> None:
+        """Let go of Ray; end it if it was started here."""
+        if self._own:
+            self._own = False
+            with suppress(Exception):
+                self._ray.shutdown()
+
+
+class Carrier:
+    """A worker as Ray Data calls it: columns in, columns out."""
+
+    def __init__(self, job: Job) -> None:
+        self._worker = Worker(job)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Do the units of a batch."""
+        texts = [str(text) for text in batch["unit"]]
+        return {"unit": texts, "result": [self._worker.do(Unit.from_json(text)).to_json() for text in texts]}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what Ray's C++ writes to stderr past Python as it starts: how it was told to be quiet."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _import(*, local: bool) -> ModuleType:
+    """Ray, told what it reads from the environment when it is imported."""
+    for name, value in {**QUIET, **(LOOPBACK if local else {})}.items():
+        os.environ.setdefault(name, value)
+    return require("ray", "cluster")
