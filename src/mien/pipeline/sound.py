@@ -69,6 +69,8 @@ def _pieces(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
         with open_media(path) as container:
             if not container.streams.audio:
                 raise InputError(f"{path}: has no sound track")
+            if container.streams.audio[0].codec_context is None:
+                raise InputError(f"{path}: its sound track is of a kind that cannot be decoded; save it as AAC")
             resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
             clock: float | None = None
             for frame in _frames(container):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -207,10 +208,17 @@ def _contents(path: str | Path) -> bytes:
 
 
 def _cut_short(data: bytes) -> bool:
-    """A JPEG without its end marker after the last scan, or a PNG without its last chunk."""
+    """A JPEG without its end marker after the last scan, or a PNG with a chunk that goes on beyond the file."""
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    return data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]
+    if not data.startswith(b"\x89PNG"):
+        return False
+    place, kind = 8, b""
+    # the decoder takes as much memory as a chunk says that it is long, up to 2 GB
+    while kind != b"IEND" and place + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        place += 12 + length
+    return kind != b"IEND" or place > len(data)
 
 
 def length(source: Source) -> tuple[int, float]:
@@ -237,6 +245,8 @@ def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Fra
             if not container.streams.video:
                 raise InputError(f"{path}: has no picture track")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path}: its picture track is of a kind that cannot be decoded; save it as H.264")
             check_size(stream.width or 0, stream.height or 0, f"{path}: the video's frame")
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.thread_type = "AUTO"

@@ -78,7 +78,8 @@ def check_video(path: str | Path, max_pixels: int, max_s: float) -> None:
     try:
         with open_media(path) as container:
             streams = container.streams.video
-            width, height = (streams[0].width or 0, streams[0].height or 0) if streams else (0, 0)
+            known = streams and streams[0].codec_context is not None
+            width, height = (streams[0].width or 0, streams[0].height or 0) if known else (0, 0)
             seconds = container.duration / av.time_base if container.duration else 0.0
     except (OSError, av.FFmpegError, ValueError) as error:
         raise InputError("not a video that can be read") from error
