@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import cluster
+
 if TYPE_CHECKING:
     from mien.analysis import Run
     from mien.events import Event, Marker, People
@@ -100,6 +102,11 @@ def analyze(
     plot: Plot = False,
     report: Page = False,
     resume: Resume = False,
+    engine: cluster.Engine = "local",
+    address: cluster.Address = "",
+    cpus: cluster.Cpus = 0,
+    chunk_seconds: cluster.ChunkSeconds = 0,
+    timeout: cluster.Timeout = 300,
     as_json: AsJson = False,
 ) -> None:
     """Who showed which expression when: faces.csv, events.csv, summary.json and, if wanted, pictures of it.
@@ -115,8 +122,16 @@ def analyze(
     from mien.pipeline.flow import Flow, Options
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
+    cluster.check(engine, form, device)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
-    flow = Flow(Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device))
+    options = Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device)
+    if engine == "ray":
+        cluster.analyze_on_ray(
+            source, out, options, timing, address=address, cpus=cpus, chunk_seconds=chunk_seconds, timeout=timeout,
+            resume=resume, as_json=as_json,
+        )  # fmt: skip
+        return
+    flow = Flow(options)
     run = Run(flow, out, form, timing=timing)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)

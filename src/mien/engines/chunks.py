@@ -20,6 +20,7 @@ import numpy as np
 from mien.engines.units import Chunk
 from mien.errors import InputError
 from mien.faces.overlap import iou
+from mien.media import MOST_PIXELS, check_size, open_media
 from mien.pipeline.sources import Source, upright
 from mien.table import Row
 from mien.types import Frame
@@ -42,7 +43,7 @@ def cut(path: str, seconds: float) -> list[Chunk]:
         stamps, unit_s = _stamps(path)
     except (OSError, av.FFmpegError, IndexError, ValueError):
         return []
-    if not stamps or len(set(stamps)) < len(stamps):
+    if not stamps or not unit_s or len(set(stamps)) < len(stamps):
         return []
     length_s = (stamps[-1] - stamps[0]) * unit_s
     count = int(length_s / seconds + 0.5)
@@ -60,8 +61,8 @@ def cut(path: str, seconds: float) -> list[Chunk]:
 
 
 def _stamps(path: str) -> tuple[list[int], float]:
-    """Presentation times of all frames, sorted, and their unit in seconds; none if one is unknown or the file damaged."""
-    with av.open(path) as container:
+    """Presentation times of all frames, sorted, and their unit, seconds; none if one is unknown or the file damaged."""
+    with open_media(path) as container:
         stream = container.streams.video[0]
         stamps, reached = [], 0.0
         for packet in container.demux():
@@ -76,7 +77,7 @@ def _stamps(path: str) -> tuple[list[int], float]:
         stated = (container.duration or 0) / av.time_base
         if stated and reached - (container.start_time or 0) / av.time_base < 0.95 * stated - 0.5:
             return [], 0.0  # it ends before its time: who reads it whole says so
-        return sorted(stamps), float(stream.time_base)
+        return sorted(stamps), float(stream.time_base or 0)
 
 
 def chunk_frames(source: Source, chunk: Chunk, *, every: int = 1, threads: int = 0) -> Iterator[Frame]:
@@ -87,21 +88,23 @@ def chunk_frames(source: Source, chunk: Chunk, *, every: int = 1, threads: int =
     """
     index = chunk.warm
     try:
-        with av.open(source.name) as container:
+        with open_media(source.name) as container:
             stream = container.streams.video[0]
+            check_size(stream.width or 0, stream.height or 0, f"{source.name}: the video's frame")
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.thread_type = "AUTO"
             if threads:
                 stream.codec_context.thread_count = threads
             if chunk.warm:
                 container.seek(chunk.warm_pts, stream=stream)
             for frame in container.decode(stream):
-                if frame.pts < chunk.warm_pts:
+                if frame.pts is None or frame.pts < chunk.warm_pts:
                     continue
                 if index == chunk.warm and frame.pts != chunk.warm_pts:
                     raise InputError(f"{source.name}: cannot be read from {frame.time:.1f} s on; leave --chunk-seconds")
                 if index % every == 0:
                     image = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-                    yield Frame(image, index, float(frame.time), source.name)
+                    yield Frame(image, index, float(frame.time or 0.0), source.name)
                 index += 1
                 if index == chunk.end:
                     return

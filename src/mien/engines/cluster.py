@@ -57,9 +57,7 @@ class Cluster:
         if self.timeout_s <= 0:
             raise InputError(f"timeout {self.timeout_s:g}: expected seconds, more than zero, such as 300")
         if self.chunk_s and self.chunk_s < SHORTEST_CHUNK_S:
-            raise InputError(
-                f"chunks of {self.chunk_s:g} s: expected {SHORTEST_CHUNK_S:g} seconds or more, or 0 for none"
-            )
+            raise InputError(f"chunks of {self.chunk_s:g} s: expected {SHORTEST_CHUNK_S:g} s or more, or 0 for none")
 
     def analyze(self, names: Sequence[str], carry: Carry, *, resume: bool = False) -> None:
         """Analyse all sources; one that fails does not stop the others.
@@ -126,15 +124,8 @@ class Cluster:
         return results
 
     def _job(self) -> Job:
-        return Job(
-            str(self.folder),
-            os.getcwd(),
-            uuid.uuid4().hex,
-            self.flow.options,
-            self.timing,
-            self.timeout_s,
-            self.chunk_s,
-        )
+        token, options = uuid.uuid4().hex, self.flow.options
+        return Job(str(self.folder), os.getcwd(), token, options, self.timing, self.timeout_s, self.chunk_s)
 
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must share with the first one: all that changes a part."""
@@ -142,13 +133,8 @@ class Cluster:
         for name in ("threads", "batch"):
             del options[name]
         restorer = {"restorer": self.flow.restorer.sha256} if self.flow.restorer else {}
-        return {
-            **options,
-            **restorer,
-            "sha256": self.flow.model.sha256,
-            "smooth": self.timing.smooth,
-            "events": self.timing.facts(),
-        }
+        timing = {"smooth": self.timing.smooth, "events": self.timing.facts()}
+        return {**options, **restorer, **timing, "sha256": self.flow.model.sha256}
 
     def _head(self, ledger: Ledger) -> dict[str, Any]:
         """The summary of no source."""
@@ -161,10 +147,8 @@ class Cluster:
         notes = ledger.notes()
         places = {source.name: i for i, source in enumerate(self.sources)}
         last = len(places)
-        entries = sorted(
-            (entry for note in notes for entry in note.entries),
-            key=lambda e: (places.get(e["source"], last), e["source"]),
-        )
+        entries = [entry for note in notes for entry in note.entries]
+        entries.sort(key=lambda entry: (places.get(entry["source"], last), entry["source"]))
         self.problems = [*lacking, *(problem for note in notes for problem in note.problems)]
         self.problems.sort(key=lambda problem: (places.get(problem.source, -1), problem.source))
         head["engine"] = self.facts

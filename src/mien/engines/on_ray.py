@@ -15,7 +15,7 @@ from typing import Any
 
 from mien.engines.units import Unit
 from mien.engines.worker import Job, Result, Worker
-from mien.errors import InputError, MissingExtra, require
+from mien.errors import InputError, require
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_raylet_start_wait_time_s": "120"}
 """No telemetry; nothing of its inner life on the terminal; patience with a busy machine."""
@@ -71,9 +71,7 @@ class RayEngine:
                 self._ray.init(address=address or "local", **quiet, **({} if address else local))
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = f"no Ray answers at {address}" if address else "Ray does not start on this machine"
-            raise InputError(
-                f"{where} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-            ) from error
+            raise InputError(f"{where} ({(str(error) or type(error).__name__).splitlines()[0]})") from error
 
     def carry(self, units: Sequence[Unit], job: Job) -> Iterator[tuple[Unit, Result]]:
         """Units to workers; what comes back as it comes."""
