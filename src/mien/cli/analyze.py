@@ -72,6 +72,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON,
 
 
 def analyze(
+    context: typer.Context,
     source: Annotated[list[str], typer.Argument(help="Picture, folder, glob, video or camera[:0]; one or more.")],
     out: Out,
     model: Model = "mien-s",
@@ -122,7 +123,7 @@ def analyze(
     from mien.pipeline.flow import Flow, Options
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
-    cluster.check(engine, form, device)
+    cluster.check(context, engine, form, device)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
     options = Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device)
     if engine == "ray":

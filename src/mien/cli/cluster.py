@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from click import get_current_context
-from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +34,7 @@ LINE_S = 30.0
 """Where there is no terminal, a line of progress so often."""
 
 
-def check(engine: str, form: str, device: str) -> None:
+def check(context: typer.Context, engine: str, form: str, device: str) -> None:
     """Refuse options that do not go with the engine.
 
     Raises:
@@ -48,8 +46,8 @@ def check(engine: str, form: str, device: str) -> None:
 
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is not one of {', '.join(ENGINES)}", param_hint="--engine")
-    context = get_current_context()
-    given = [n for n in context.params if context.get_parameter_source(n) is not ParameterSource.DEFAULT]
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     for name in given:
         if name in (LOCAL if engine == "ray" else OWN):
             only = "take the files that you want it for, and --engine local" if engine == "ray" else "it needs it"
