@@ -3,8 +3,9 @@
 Paper: none.
 Layout: `<label>/...` or `{train,val,test}/<label>/...` with pictures or clips at any depth; or `labels.csv` (or the one
     other .csv or .tsv with such columns) with `path` (or `file`, `image`), `label` (or `emotion`, `expression`) and
-    optionally `split`, `subject` (or `person`, `id`), `valence`, `arousal`, `sequence`. Paths are relative to the
-    folder; a comma, semicolon or tab separates columns; case does not matter.
+    optionally `split`, `subject` (or `person`, `id`), `valence`, `arousal`, `sequence`; what else it has, such as a
+    group for `mien bench fairness`, is kept as text. Paths are relative to the folder; a comma, semicolon or tab
+    separates columns; case does not matter.
 Labels: the names found, sorted, with common synonyms under the field's names (happy is happiness); or yours, in your
     order, and then a number in the data is a place in that order, from 0.
 Licence: yours.
@@ -53,6 +54,9 @@ COLUMNS = {
     "sequence": ("sequence",),
 }
 
+READ_IN_TRAINING = frozenset({"angles", "clean7", "fer2013", "flow", "peak", "points", "same_pixels_as", "votes"})
+"""Names under which other data sets keep numbers that training and evaluation look for."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -98,7 +102,8 @@ def _header(path: Path) -> dict[str, int]:
     _, first = next(_rows(path), (0, []))
     names = [name.lower() for name in first]
     places = ((key, [names.index(n) for n in synonyms if n in names]) for key, synonyms in COLUMNS.items())
-    return {key: place[0] for key, place in places if place}
+    known = {key: place[0] for key, place in places if place}
+    return {**{name: place for place, name in enumerate(names) if name and place not in known.values()}, **known}
 
 
 def _from_table(root: Path, path: Path) -> Iterator[Sample]:
@@ -110,9 +115,11 @@ def _from_table(root: Path, path: Path) -> Iterator[Sample]:
     for line, row in rows:
         if any(row):
             where = f"{path}, line {line}"
-            if len(row) <= max(places.values()):
-                raise DataError(f"{where}: {len(row)} columns, the first line names {max(places.values()) + 1} or more")
-            yield _sample(root, where, {key: row[place] for key, place in places.items()})
+            needed = max(place for key, place in places.items() if key in COLUMNS)
+            if len(row) <= needed:
+                raise DataError(f"{where}: {len(row)} columns, the first line names {needed + 1} or more")
+            cells = {key: row[place] if place < len(row) else "" for key, place in places.items()}
+            yield _sample(root, where, cells)
 
 
 def _sample(root: Path, where: str, cells: dict[str, str]) -> Sample:
@@ -219,6 +226,8 @@ def folder(root: Path, labels: Sequence[str] | None = None) -> Index:
         # an empty cell is a sample on its own, not one of a sequence called ""
         own = [sample.columns["sequence"] or f"sample {row}" for row, sample in enumerate(samples)]
         extra["sequence"] = np.array(own)
+    further = [column for column in samples[0].columns if column not in COLUMNS and column not in READ_IN_TRAINING]
+    extra |= {column: np.array([sample.columns[column] for sample in samples]) for column in further}
     subject = [sample.columns.get("subject", "") for sample in samples]
     return build(order, names, _media(root, samples), subject, [sample.split for sample in samples], extra)
 
