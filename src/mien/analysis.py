@@ -23,6 +23,7 @@ from mien.events.second_pass import SecondPass, Survey, Timing, with_events
 from mien.events.sequence import Stretches
 from mien.faces.track import Tracker
 from mien.pipeline import writers
+from mien.pipeline.decoding import Decoder, DecoderDied
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sequence import SequenceModel
 from mien.pipeline.sources import Problem, Source, find_sources, frames
@@ -122,7 +123,10 @@ def _second_pass(survey: Survey) -> SecondPass:
 
 @dataclass
 class Done:
-    """One source after a run: `seconds` is the last frame's time, `error` a sentence or None."""
+    """One source after a run: `seconds` is the last frame's time, `error` a sentence or None.
+
+    One that is `broken` has brought a decoder down, and is not decoded again.
+    """
 
     frames: int = 0
     next_frame: int = 0
@@ -130,6 +134,7 @@ class Done:
     done: bool = False
     error: str | None = None
     tracker: dict[str, Any] | None = None
+    broken: bool = False
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"frames": self.frames, "complete": self.done and self.error is None}
@@ -137,6 +142,8 @@ class Done:
             facts["seconds"] = round(self.seconds, 3)
         if self.error:
             facts["error"] = self.error
+        if self.broken:
+            facts["broken"] = True
         return facts
 
 
@@ -156,6 +163,7 @@ class Run:
         voice: hears each video: voice.csv, and columns of voice and of face and voice in the table; None adds nothing.
         heard: what it heard, by source, once the run has ended.
         around: what is entered before each source is opened and left after its last frame.
+        decoder: decodes in a process of its own; None decodes in this one.
     """
 
     flow: Flow
@@ -173,6 +181,7 @@ class Run:
     voice: VoiceModel | None = None
     heard: dict[str, Heard] = field(default_factory=dict)
     around: Callable[[Source], AbstractContextManager[object]] = nullcontext
+    decoder: Decoder | None = None
     _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -204,6 +213,8 @@ class Run:
                 with self.around(source):
                     self._one(source)
         finally:
+            if self.decoder is not None:
+                self.decoder.close()
             self._note()
             self._finish()
 
@@ -228,7 +239,8 @@ class Run:
         if tracker is not None and state.tracker:
             tracker.restore(state.tracker)
         options = self.flow.options
-        pictures = frames(source, every=options.every, start=state.next_frame, threads=options.threads)
+        decode = self.decoder.frames if self.decoder is not None else frames
+        pictures = decode(source, every=options.every, start=state.next_frame, threads=options.threads)
         try:
             for batch in _batches(self.flow.run(pictures, tracker), options.batch):
                 self._take(source, state, batch)
@@ -236,6 +248,7 @@ class Run:
                 state.tracker = tracker.state() if tracker else None
                 self._mark(source.name, state)
         except MienError as error:
+            state.broken = isinstance(error, DecoderDied)
             self._failed(source, state, _reason(source.name, str(error)))
         except OSError:
             raise  # the results cannot be written: no later source would fare better
@@ -393,6 +406,8 @@ class Run:
         for source in self.sources:
             if source.kind == "camera":
                 self.heard[source.name] = Heard(voice.spec.labels, trouble="a camera has no sound; record it first")
+            elif source.kind == "video" and source.name in self.state and self.state[source.name].broken:
+                self.heard[source.name] = Heard(voice.spec.labels, trouble="not heard, for it brought the decoder down")
             elif source.kind == "video" and source.name in self.state and self.state[source.name].done:
                 self.heard[source.name] = listen(source.name, voice)
         labels = self.flow.model.spec.labels

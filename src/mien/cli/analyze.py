@@ -67,6 +67,12 @@ Overlay = Annotated[bool, typer.Option("--overlay", help="Write annotated copies
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Hide the faces (not the voices) in the copies.")]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw a timeline per video, a chart of pictures.")]
 Page = Annotated[bool, typer.Option("--report", help="Write report.html: the results as one page, without faces.")]
+Patience = Annotated[
+    float, typer.Option(min=0, help="Give a file up if its decoder is silent for so long, seconds; 0: wait for ever.")
+]
+Isolate = Annotated[
+    bool, typer.Option("--isolate/--no-isolate", help="Decode in a process of its own, whose crash costs one file.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and no progress.")]
 
@@ -102,6 +108,8 @@ def analyze(
     anonymous: Anonymous = False,
     plot: Plot = False,
     report: Page = False,
+    isolate: Isolate = True,
+    patience: Patience = 60,
     resume: Resume = False,
     engine: cluster.Engine = "local",
     address: cluster.Address = "",
@@ -120,6 +128,7 @@ def analyze(
     from mien.analysis import Run
     from mien.events import EventOptions
     from mien.events.second_pass import Timing
+    from mien.pipeline.decoding import Decoder
     from mien.pipeline.flow import Flow, Options
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
@@ -132,8 +141,8 @@ def analyze(
             resume=resume, as_json=as_json,
         )  # fmt: skip
         return
-    flow = Flow(options)
-    run = Run(flow, out, form, timing=timing)
+    decoder = Decoder(patience) if isolate else None  # it loads its libraries while this process loads the model
+    run = Run(Flow(options), out, form, timing=timing, decoder=decoder)
     run.timing = replace(timing, people=_people(run, people))
     run.markers = _markers(run, markers, clock_offset)
     run.sequence = _sequence(run, sequence)
@@ -235,8 +244,10 @@ def _analyse(
     """Run with progress; true if it was stopped by Ctrl-C."""
     from mien.cli.progress import Progress
     from mien.errors import InputError
+    from mien.pipeline.sources import length
 
-    with Progress(quiet=quiet, seconds=seconds) as progress:
+    known = length if run.decoder is None else run.decoder.length
+    with Progress(quiet=quiet, seconds=seconds, length=known) as progress:
         run.watch = progress.watch
         progress.live = _live_overlays(run, anonymous) if live else None
         try:
@@ -280,6 +291,8 @@ def _sheets(run: Run) -> None:
     stems = stems_of(run.sources)
     for source in run.sources:
         if source.kind == "video" and source.name in run.state and run.state[source.name].frames:
+            if run.state[source.name].broken:
+                continue
             path = run.folder / f"{stems[source.name]}.tracks.png"
             track_sheet(source, run.rows(source), path, threads=run.flow.options.threads)
 
@@ -306,7 +319,7 @@ def _micro(run: Run, wanted: bool) -> list[Event]:
     for source in run.sources:
         if source.kind == "camera":
             run.problems.append(Problem(source.name, "--micro looks at a recording twice; record the camera first"))
-        if source.kind != "video" or not run.state[source.name].frames:
+        if source.kind != "video" or not run.state[source.name].frames or run.state[source.name].broken:
             continue
         try:
             found = spot_video(

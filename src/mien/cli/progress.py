@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
+from mien.cli.console import printable
 from mien.pipeline.sources import Source, length
 from mien.types import FrameResult
 
@@ -26,12 +28,14 @@ class Progress:
         live: takes each camera result, for the overlay that is written while the camera runs.
     """
 
-    def __init__(self, *, quiet: bool, seconds: float = 0) -> None:
+    def __init__(
+        self, *, quiet: bool, seconds: float = 0, length: Callable[[Source], tuple[int, float]] = length
+    ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        self._seconds = seconds
+        self._seconds, self._length = seconds, length
         self.live: Live | None = None
         self._bars = Bars(
             TextColumn("{task.description}"),
@@ -71,8 +75,10 @@ class Progress:
                 raise KeyboardInterrupt
 
     def _open(self, source: Source) -> None:
+        from rich.markup import escape
+
         if self._task is not None and self._source is not None and self._source.kind == "picture":
             self._bars.remove_task(self._task)
-        total = length(source)[0] or None
-        self._task = self._bars.add_task(source.stem[:32], total=total, rate=0.0)
+        total = self._length(source)[0] or None
+        self._task = self._bars.add_task(escape(printable(source.stem)[:32]), total=total, rate=0.0)
         self._source, self._begin, self._count = source, time.monotonic(), 0

@@ -7,7 +7,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,13 +145,16 @@ def _picture_signature(head: bytes) -> bool:
     return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def frames(source: Source, *, every: int = 1, start: int = 0, threads: int = 0) -> Iterator[Frame]:
+def frames(
+    source: Source, *, every: int = 1, start: int = 0, threads: int = 0, alive: Callable[[], None] = lambda: None
+) -> Iterator[Frame]:
     """Frames of a source, in order; `index` counts decoded frames from 0 whatever `every` is.
 
     Args:
         every: take frames 0, every, 2 every, ...
         start: first frame to give, for resuming.
         threads: threads for decoding; 0 leaves it to FFmpeg.
+        alive: called for each frame of a video that is decoded and not given.
 
     Raises:
         InputError: the source cannot be read, or ends in a damaged part (after the frames before it were given).
@@ -162,7 +165,7 @@ def frames(source: Source, *, every: int = 1, start: int = 0, threads: int = 0) 
     elif source.kind == "camera":
         yield from _camera(source, every)
     else:
-        yield from _video(source, every, start, threads)
+        yield from _video(source, every, start, threads, alive)
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -235,7 +238,7 @@ def length(source: Source) -> tuple[int, float]:
         return 0, 0.0
 
 
-def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Frame]:
+def _video(source: Source, every: int, start: int, threads: int, alive: Callable[[], None]) -> Iterator[Frame]:
     path, given = source.name, 0
     _check_regular(path)
     if os.path.exists(path) and not os.path.getsize(path):
@@ -257,6 +260,7 @@ def _video(source: Source, every: int, start: int, threads: int) -> Iterator[Fra
             for index, frame in enumerate(decoder.frames()):
                 given += 1
                 if index < start or index % every:
+                    alive()
                     continue
                 image = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
                 stamp = frame.time if frame.time is not None else index * period

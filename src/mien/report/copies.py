@@ -43,10 +43,11 @@ def draw_copies(run: Run, spotted: Sequence[Event] = (), *, overlay: bool, anony
         done = run.state.get(source.name)
         if done is None or not done.frames:
             continue
+        readable = overlay and not done.broken
         out = run.folder / stems[source.name]
-        if overlay and source.kind == "picture":
+        if readable and source.kind == "picture":
             overlay_picture(source.name, run.rows(source), spec.labels, f"{out}.overlay.png", anonymous=anonymous)
-        elif overlay and source.kind == "video":
+        elif readable and source.kind == "video":
             overlay_video(
                 source, run.rows(source), spec.labels, f"{out}.overlay.mp4",
                 anonymous=anonymous, every=options.every, threads=options.threads,
