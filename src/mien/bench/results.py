@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -34,7 +35,7 @@ def recipe_key(recipe: Recipe) -> str:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """All results in a file; none where there is no file.
+    """All results in a file; none where there is no file. A last line that was not written to its end does not count.
 
     Raises:
         DataError: a line is no JSON object.
@@ -42,12 +43,33 @@ def read_lines(path: Path) -> list[Line]:
     if not path.is_file():
         return []
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(_whole_lines(path.read_text(encoding="utf-8")).splitlines(), 1):
         try:
             lines.append(json.loads(text))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number} is not JSON ({error}); delete that line") from error
     return lines
+
+
+def _whole_lines(text: str) -> str:
+    whole, _, last = text.rpartition("\n")
+    try:
+        json.loads(last or "0")
+    except json.JSONDecodeError:
+        return f"{whole}\n" if whole else ""
+    return text
+
+
+def add_line(path: Path, line: Line) -> None:
+    """Add a result; what is left of a line whose writing was broken off goes. Several processes may add at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    kept = _whole_lines(text)
+    if kept != text:
+        os.truncate(path, len(kept.encode()))
+    # one call of the system: a line is there or not, and two processes' lines do not mix
+    with open(path, "ab", buffering=0) as file:
+        file.write((("" if kept.endswith("\n") or not kept else "\n") + json.dumps(line) + "\n").encode())
 
 
 def run_bench(
@@ -86,9 +108,7 @@ def run_bench(
         if not team.leads:
             continue
         line = _line(Path(name).stem, recipe, key, study, len(folds))
-        results.parent.mkdir(parents=True, exist_ok=True)
-        with open(results, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add_line(results, line)
         shown = ("ccc",) if recipe.dimensions else ("accuracy", "uar")
         said = ", ".join(f"{name} {_main(line)[name]:.4f}" for name in shown)
         say(f"{recipe.name}: {said} on the test rows")

@@ -6,26 +6,44 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mien.errors import InputError, require
 from mien.table import Row, arrow_schema, csv_values, json_line, read_rows
 
 PROGRESS = ".progress.json"
 FORMATS = ("csv", "jsonl", "parquet")
+ABOUT_ROWS = (PROGRESS, "summary.json", "events.csv")
+"""Files that speak of the rows beside them, and are wrong beside others."""
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A path to write to, which takes the name `path` once all is written; removed if that fails."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that an interruption leaves the old one or the new one."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 class RowWriter:
     """Appends rows to `faces.csv` or `faces.jsonl`; Parquet is made from JSON Lines when all is done.
+
+    Rows go to the system whole, so that the file never ends in the middle of one, however the process ends. To start
+    anew removes what an earlier run in the folder has left that speaks of other rows.
 
     Args:
         folder: made if absent.
@@ -34,7 +52,7 @@ class RowWriter:
         offset: bytes of an earlier run to keep; what lies beyond is cut off. None starts anew.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: the folder cannot be written to, or lacks rows that an earlier run had noted.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], form: str, offset: int | None = None) -> None:
@@ -43,27 +61,49 @@ class RowWriter:
         self.path = folder / f"faces.{form}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = open(self.working, "r+b" if offset is not None else "wb")  # noqa: SIM115
+            if offset is None:
+                for name in (*ABOUT_ROWS, f"faces.{form}"):
+                    (folder / name).unlink(missing_ok=True)
+            self._file = FileIO(self.working, "r+" if offset is not None else "w")
+            if offset is None and form == "csv":
+                self._append((",".join(self.names) + "\n").encode())
         except OSError as error:
             raise InputError(f"{folder}: results cannot be written there ({error.strerror})") from error
-        if offset is None:
-            if form == "csv":
-                self._file.write((",".join(self.names) + "\n").encode())
-        else:
-            self._file.seek(offset)
-            self._file.truncate()
+        if offset is not None:
+            self._go_on_from(offset)
+
+    def _go_on_from(self, offset: int) -> None:
+        if (size := self._file.seek(0, os.SEEK_END)) < offset:
+            self._file.close()
+            raise InputError(
+                f"{self.working} has {size:,} bytes, the run there had noted {offset:,}: rows were lost since; start "
+                "anew, without --resume"
+            )
+        self._file.seek(offset)
+        self._file.truncate()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Append rows."""
-        self._file.write(_lines(rows, self.names, self.form))
+        """Append rows, or none of them where the disk is full."""
+        self._append(_lines(rows, self.names, self.form))
+
+    def _append(self, data: bytes) -> None:
+        start, rest = self._file.tell(), memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError:
+            with suppress(OSError):
+                self._file.seek(start)
+                self._file.truncate()
+            raise
 
     def tell(self) -> int:
         """Length of what was added so far, bytes."""
         return self._file.tell()
 
     def flush(self) -> None:
-        """Hand everything to the system."""
-        self._file.flush()
+        """Have the disk keep everything, before a note says that it is there."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the working file."""
@@ -99,13 +139,11 @@ def _lines(rows: Iterable[Row], names: Sequence[str], form: str) -> bytes:
 
 def _write_rows(path: Path, rows: Iterable[Row], names: Sequence[str], form: str) -> None:
     """Write a working file anew; an interruption leaves the old one or the new one."""
-    scratch = path.with_name(path.name + ".part")
-    with open(scratch, "wb") as file:
+    with whole_file(path) as part, open(part, "wb") as file:
         if form == "csv":
             file.write((",".join(names) + "\n").encode())
         for row in rows:
             file.write(_lines([row], names, form))
-    os.replace(scratch, path)
 
 
 def restore_rows(folder: Path, names: Sequence[str], form: str) -> None:
@@ -133,8 +171,12 @@ def _columns_of(path: Path, form: str) -> tuple[str, ...]:
 def _to_parquet(lines: Path, path: Path, names: Sequence[str], group: int = 50_000) -> None:
     """JSON Lines to Parquet, one row group at a time."""
     arrow, parquet = require("pyarrow", "table"), require("pyarrow.parquet", "table")
-    schema, scratch = arrow_schema(names), path.with_name(path.name + ".part")
-    with parquet.ParquetWriter(str(scratch), schema) as writer, open(lines, encoding="utf-8") as file:
+    schema = arrow_schema(names)
+    with (
+        whole_file(path) as part,
+        parquet.ParquetWriter(str(part), schema) as writer,
+        open(lines, encoding="utf-8") as file,
+    ):
         rows: list[Row] = []
         for line in file:
             rows.append(json.loads(line))
@@ -142,7 +184,6 @@ def _to_parquet(lines: Path, path: Path, names: Sequence[str], group: int = 50_0
                 writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
                 rows = []
         writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
-    os.replace(scratch, path)
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:

@@ -169,22 +169,24 @@ class Runner:
         """The last news of a process, and whether it had to be ended because none came any more."""
         assert process.stdout is not None
         last: dict[str, Any] = {}
-        alive = time.time()
+        # the clock of the machine may be set while a job runs, the monotonic one may not
+        alive, changed = time.monotonic(), 0.0
         while True:
             try:
                 line = await asyncio.wait_for(process.stdout.readline(), 1.0)
             except TimeoutError:
                 # an annotated copy tells nothing while it is drawn, but its file grows
-                alive = max(alive, await asyncio.to_thread(_last_change, self.place(job.id) / RESULT))
+                if (change := await asyncio.to_thread(_last_change, self.place(job.id) / RESULT)) != changed:
+                    alive, changed = time.monotonic(), change
                 patience = self._settings.timeout_s if last else max(START_S, self._settings.timeout_s)
-                if time.time() - alive > patience:
+                if time.monotonic() - alive > patience:
                     process.kill()
                     self._metrics.workers_lost.labels("hung").inc()
                     return last, True
                 continue
             if not line:
                 return last, False
-            alive, last = time.time(), json.loads(line)
+            alive, last = time.monotonic(), json.loads(line)
             self.progress[job.id] = last
 
     async def _settle(self, job: Job, last: dict[str, Any], code: int, hung: bool) -> str:

@@ -16,6 +16,7 @@ from mien.losses import LOSSES
 from mien.losses.margin import give_head
 from mien.models.clips import FrameEncoder
 from mien.models.composite import core, create
+from mien.pipeline.writers import whole_file
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -26,6 +27,12 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write an .npz so that an interruption leaves the old one or the new one."""
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's own keyword stands among its arrays' names
 
 
 def load_state(path: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from mien.errors import RecipeError
 from mien.metrics import accuracy, confusion, uar
 from mien.models import Inputs, Output
 from mien.models.ensemble import Ensemble
+from mien.pipeline.writers import write_whole
 from mien.protocols import Fold
 from mien.report.members import members_figure
 from mien.train.checkpoint import channels_last, load_network, load_state, save_state
@@ -234,7 +235,7 @@ class Joiner:
         }
         save_state(self.folder / "best.pt", state)
         lines = [*self.members, *self.tried, *self.history]
-        (self.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        write_whole(self.folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
     def draw(self) -> None:
         """`members.png`: validation accuracy of each member and of them together."""

@@ -19,6 +19,7 @@ from mien.fusions import FUSIONS, Fusion
 from mien.metrics import accuracy, confusion, uar
 from mien.models import MODELS
 from mien.pipeline.store import sha256
+from mien.pipeline.writers import write_whole
 from mien.protocols import Fold
 from mien.report.members import members_figure
 from mien.train.checkpoint import load_network
@@ -206,7 +207,7 @@ class Fuser:
         if self.team.leads:
             self.folder.mkdir(parents=True, exist_ok=True)
             lines = "".join(json.dumps(line) + "\n" for line in (*self.members, *self.history))
-            (self.folder / "log.jsonl").write_text(lines, encoding="utf-8")
+            write_whole(self.folder / "log.jsonl", lines)
             for line in (*self.members, *self.history):
                 say(json.dumps(line))
         return self.history[0]

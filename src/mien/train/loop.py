@@ -26,10 +26,19 @@ from mien.metrics import accuracy, confusion, uar
 from mien.models import Inputs, Output
 from mien.models.composite import CASCADE, Cascade, Composite, core, create, has_map
 from mien.models.scaled import Scaled
-from mien.train.checkpoint import channels_last, last_weights, load_network, load_state, save_state, start_from
+from mien.pipeline.writers import write_whole
+from mien.train.checkpoint import (
+    channels_last,
+    last_weights,
+    load_network,
+    load_state,
+    save_state,
+    start_from,
+)
 from mien.train.dimensions import mean_ccc
 from mien.train.distributed import Team
 from mien.train.feed import ClipFeed, Feed, StreamFeed, angles_of, scales
+from mien.train.oracle import keep_oracle
 from mien.train.prepare import few, fingerprint, read_faces, sampling, soft_targets, trainable
 from mien.train.recipe import Recipe
 from mien.train.stages import run_stage
@@ -191,19 +200,6 @@ def move_average(ema: nn.Module, model: nn.Module, decay: float) -> None:
                 kept.lerp_(new, 1 - decay)
             else:
                 kept.copy_(new)
-
-
-def oracle_file(folder: Path) -> Path:
-    """Where a fold keeps what its network said of the test rows after every epoch."""
-    return folder / "oracle.npz"
-
-
-def read_oracle(folder: Path) -> dict[str, np.ndarray]:
-    """Logits of the watched rows by epoch; empty where none were kept."""
-    if not oracle_file(folder).is_file():
-        return {}
-    with np.load(oracle_file(folder)) as held:
-        return {name: held[name] for name in held.files}
 
 
 class Trainer:
@@ -459,8 +455,7 @@ class Trainer:
         if self.watched is None or not len(self.watched):
             return
         logits = predict(self.ema, self.watched.shown, self.device, angles=angles_of(self.recipe, self.watched))
-        kept: dict[str, Any] = {**read_oracle(self.folder), str(self.epoch): logits}
-        np.savez(oracle_file(self.folder), **kept)
+        keep_oracle(self.folder, self.epoch, logits)
 
     def _margin(self) -> dict[str, Any]:
         """What it takes to build the head of a margin loss again."""
@@ -496,4 +491,4 @@ class Trainer:
         }
         save_state(self.folder / "last.pt", state)
         lines = "".join(json.dumps(entry) + "\n" for entry in [*self.stages, *self.history])
-        (self.folder / "log.jsonl").write_text(lines, encoding="utf-8")
+        write_whole(self.folder / "log.jsonl", lines)

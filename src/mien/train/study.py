@@ -24,9 +24,10 @@ from mien.metrics import accuracy, both_ways, confusion, uar
 from mien.metrics.calibration import log_softmax
 from mien.metrics.evaluation import Evaluation
 from mien.models.ensemble import Ensemble
+from mien.pipeline.writers import whole_file, write_whole
 from mien.protocols import Fold, Leak
 from mien.report.research import Curves, confusion_figure, folds_figure, reliability_figure, training_figure
-from mien.train.checkpoint import load_network, load_state
+from mien.train.checkpoint import load_network, load_state, save_arrays
 from mien.train.dimensions import figures, mean_ccc
 from mien.train.distributed import Team
 from mien.train.ensemble import LEARNT, Joiner, ensemble_logits
@@ -34,7 +35,8 @@ from mien.train.evaluate import evaluate_scores, rated_intensity
 from mien.train.feed import angles_of
 from mien.train.folding import folds_of
 from mien.train.fuse import Fuser, Member, member_recipe
-from mien.train.loop import Trainer, read_oracle
+from mien.train.loop import Trainer
+from mien.train.oracle import read_oracle
 from mien.train.prepare import read_faces
 from mien.train.recipe import Recipe
 from mien.train.views import predict
@@ -138,7 +140,7 @@ class Study:
         tested = self.faces[rows]
         if self.recipe.dimensions:
             return self._test_numbers(folds, leaks, rows, scores)
-        np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.majority, scores=scores, fold=which)
+        save_arrays(self.folder / "predictions.npz", rows=rows, truth=tested.majority, scores=scores, fold=which)
         results = evaluate_scores(scores, self.faces.labels, tested, self.recipe.dataset)
         self._draw(results[0])
         right = (scores.argmax(1) == tested.majority).astype(np.float64)
@@ -167,7 +169,7 @@ class Study:
     def _test_numbers(self, folds: list[Fold], leaks: list[Leak], rows: np.ndarray, said: np.ndarray) -> dict[str, Any]:
         """Figures of numbers [N, V] that were predicted for the test rows."""
         tested, names = self.faces[rows], self.recipe.dimensions
-        np.savez(self.folder / "predictions.npz", rows=rows, truth=tested.targets, scores=said)
+        save_arrays(self.folder / "predictions.npz", rows=rows, truth=tested.targets, scores=said)
         facts: dict[str, Any] = {self.recipe.dataset: figures(tested.targets, said, names, tested.group)}
         if self.recipe.streams.missing and len(self.modalities) > 1:
             facts["missing"] = self._missing(folds)
@@ -275,7 +277,7 @@ def write_record(trainer: Trainer | Joiner | Fuser, fold: Fold, seconds: float) 
         # a finished run that is started again keeps its date
         "finished": known.get("finished") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / "run.json", json.dumps(record, indent=1) + "\n")
     columns = (
         "epoch",
         "loss",
@@ -288,7 +290,7 @@ def write_record(trainer: Trainer | Joiner | Fuser, fold: Fold, seconds: float) 
         "selected",
         "seconds",
     )
-    with open(folder / "curves.csv", "w", newline="", encoding="utf-8") as file:
+    with whole_file(folder / "curves.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(history)
@@ -299,7 +301,7 @@ def write_record(trainer: Trainer | Joiner | Fuser, fold: Fold, seconds: float) 
         card = _card(record, trainer)
     if recipe.ensemble.rule in LEARNT or not recipe.joins:
         draw_curves(trainer)
-    (folder / "card.md").write_text(card, encoding="utf-8")
+    write_whole(folder / "card.md", card)
 
 
 def draw_curves(trainer: Trainer | Joiner | Fuser) -> None:
