@@ -117,6 +117,8 @@ def soak_analyze(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     looped = loop_clip(args.clip, args.out / "looped.mp4", args.hours * 3600)
     command = [sys.executable, "-m", "mien", "analyze", str(looped), "--out", str(results), "--json"]
+    # a shell that starts this in the background has its children ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(args.out / "log.txt", "w") as log:
         child = subprocess.Popen(command, stdout=log, stderr=log)
     try:
