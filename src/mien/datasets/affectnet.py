@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, SPLITS, Index, one_hot
+from mien.datasets.arrays import read_npy, read_npz
 from mien.datasets.media import Box, Pictures
 from mien.datasets.webface import pictures_in
 from mien.errors import DataError
@@ -74,15 +74,16 @@ def _read_csv(path: Path, images: Path, split: int, faces: _Faces) -> None:
 
 def _scalar(path: Path) -> float:
     try:
-        return float(np.load(path, allow_pickle=False).item())  # some are stored as text
-    except (OSError, ValueError, EOFError) as error:
+        return float(read_npy(path).item())  # some are stored as text
+    except (ValueError, TypeError) as error:
         raise DataError(f"{path} is missing or does not hold one number ({error})") from error
 
 
 def _read_annotations(folder: Path, names: list[str]) -> np.ndarray:
     """Expression, valence and arousal [N, 3]; kept beside the pictures, for they are a million small files."""
     cache = folder / f".affectnet-{len(names)}.npz"
-    with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile), np.load(cache) as arrays:
+    with contextlib.suppress(DataError, KeyError):
+        arrays = read_npz(cache)
         if arrays["names"].tolist() == names:
             return np.asarray(arrays["values"])
     notes = folder / "annotations"

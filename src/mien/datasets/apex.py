@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from mien.datasets import Index
+from mien.datasets.arrays import read_npz
 from mien.datasets.made import RowFile, claim, read_rows
 from mien.datasets.media import Media
 from mien.errors import DataError
@@ -152,10 +153,8 @@ def read_maps(path: Path) -> dict[str, np.ndarray]:
         DataError: the file is missing or damaged.
     """
     try:
-        # opened here, for np.load leaves a damaged file open
-        with open(path, "rb") as file, np.load(file) as held:
-            return {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        return read_npz(path)
+    except DataError as error:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and run `mien data apex` again") from error
 
 

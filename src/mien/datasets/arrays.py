@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,7 +20,8 @@ from mien.errors import DataError
 
 MOST_BYTES = 8 * 2**30
 """Of all arrays of an archive together, unpacked."""
-DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, MemoryError, RecursionError, OverflowError)
+DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, AttributeError)
+_HEADER = (SyntaxError, RecursionError, tokenize.TokenError, UnicodeError)
 _ARCHIVE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError)
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -49,8 +51,21 @@ def read_npy(path: str | Path) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             return _array(file, os.fstat(file.fileno()).st_size)
-    except DAMAGED as error:
+    except (*DAMAGED, *_HEADER) as error:
         raise DataError(f"{path} is missing or not a readable .npy file ({error})") from error
+
+
+def read_names(path: str | Path) -> list[str]:
+    """Names of the arrays of a .npz file.
+
+    Raises:
+        DataError: the file is missing or no archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (*DAMAGED, *_HEADER, *_ARCHIVE) as error:
+        raise DataError(f"{path} is missing or not a readable .npz file ({error})") from error
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -68,6 +83,6 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
             for info in parts:
                 with archive.open(info) as file:
                     arrays[info.filename.removesuffix(".npy")] = _array(file, info.file_size)
-    except (*DAMAGED, *_ARCHIVE) as error:
+    except (*DAMAGED, *_HEADER, *_ARCHIVE) as error:
         raise DataError(f"{path} is missing or not a readable .npz file ({error})") from error
     return arrays

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
-import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
+from mien.datasets.arrays import read_npz
 from mien.datasets.pickles import load_arrays
 from mien.datasets.workbooks import integer, read_table
 from mien.errors import DataError
@@ -93,8 +93,8 @@ def _ratings(folder: Path, paths: list[Path]) -> dict[str, np.ndarray]:
         if (place / "participant_ratings.csv").is_file():
             return _from_table(place / "participant_ratings.csv", paths)
     cache = folder / f".ratings-{sum(path.stat().st_size for path in paths)}.npz"
-    damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-    with contextlib.suppress(*damaged), open(cache, "rb") as file, np.load(file) as arrays:
+    with contextlib.suppress(DataError, KeyError):
+        arrays = read_npz(cache)
         return {path.stem: arrays[path.stem] for path in paths}
     ratings = {path.stem: _load(path)[1] for path in paths}
     with contextlib.suppress(OSError):  # a read-only folder only costs the next run its wait

@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-import zipfile
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, Index
+from mien.datasets.arrays import read_npz
 from mien.datasets.media import Arrays
 from mien.errors import DataError
 from mien.labels import BASIC7, FERPLUS8
@@ -71,7 +71,8 @@ def _read_faces(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise DataError(f"{root / FILES[0]} is missing; put Kaggle's fer2013.csv or icml_face_data.csv into {root}")
     cache = path.parent / f".fer2013-{path.stat().st_size}.npz"
     # a damaged cache is written anew
-    with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile), np.load(cache) as arrays:
+    with contextlib.suppress(DataError, KeyError):
+        arrays = read_npz(cache)
         return arrays["pixels"], arrays["emotion"], arrays["usage"]
     pixels, emotion, usage = _read_rows(path)
     with contextlib.suppress(OSError):  # a read-only folder only costs the next run its ten seconds

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import FAKES
+from mien.datasets.arrays import read_npz
 from mien.datasets.ict_raster import rasterise
 from mien.errors import DataError
 
@@ -89,13 +90,13 @@ class FaceModel:
             if not (root / name).is_file():
                 raise DataError(f"{root / name} is missing; put the light ICT face model ({', '.join(FILES)}) there")
         try:
-            with np.load(root / FILES[0]) as arrays:
-                self.neutral = arrays["neutral"].astype(np.float32)
-                self.expression_delta = arrays["expression_delta"].astype(np.float32)
-                self.identity_delta = arrays["identity_delta"].astype(np.float32)
-                self.expressions = tuple(str(name) for name in arrays["expression_names"])
+            arrays = read_npz(root / FILES[0])
+            self.neutral = arrays["neutral"].astype(np.float32)
+            self.expression_delta = arrays["expression_delta"].astype(np.float32)
+            self.identity_delta = arrays["identity_delta"].astype(np.float32)
+            self.expressions = tuple(str(name) for name in arrays["expression_names"])
             self.landmarks = np.array(json.loads((root / FILES[2]).read_text())["idx_to_landmark_verts"], np.int64)
-        except (KeyError, ValueError, OSError) as error:
+        except (DataError, KeyError, ValueError, OSError) as error:
             raise DataError(f"{root} does not hold the light ICT face model: {error}") from error
         triangles = _read_triangles(root / FILES[1])
         if self.landmarks.shape != (68,) or triangles.max(initial=0) >= len(self.neutral) or not len(triangles):

@@ -21,6 +21,8 @@ STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 """Class of the MATLAB array -> numpy's name; MATLAB stores whole doubles in fewer bytes."""
 MATRIX, COMPRESSED = 14, 15
+MOST_BYTES = 4 * 2**30
+"""Of one compressed array, unpacked."""
 HEAD = 512
 """Bytes that hold the flags, size and name of any variable of ours."""
 
@@ -47,15 +49,24 @@ def read_mat(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
                 if name in names:
                     file.seek(start)
                     body = file.read(size)
-                    body = zlib.decompress(body)[8:] if kind == COMPRESSED else body
+                    body = _unpacked(body)[8:] if kind == COMPRESSED else body
                     arrays[name] = _numbers(body, order, shape, class_, place)
                 file.seek(start + size)
-    except (OSError, struct.error, zlib.error, ValueError, KeyError) as error:
+    except (OSError, struct.error, zlib.error, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise DataError(f"{path} is missing or no readable MATLAB file of version 5 to 7 ({error})") from error
     missing = sorted(set(names) - set(arrays))
     if missing:
         raise DataError(f"{path} holds no array called {', '.join(missing)}")
     return arrays
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The content of a compressed element, of at most `MOST_BYTES`."""
+    unpacker = zlib.decompressobj()
+    body = unpacker.decompress(data, MOST_BYTES)
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError(f"an array is cut short, or unpacks to more than {MOST_BYTES >> 30} GiB")
+    return body
 
 
 def _byte_order(path: Path, header: bytes) -> str:

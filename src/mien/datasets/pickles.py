@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -136,7 +136,7 @@ _NAMES: dict[tuple[str, str], Any] = {
 class _Arrays(pickle._Unpickler):
     """The reader in Python: the one in C takes as much memory as a pickle asks for, be it written in ten bytes."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         try:

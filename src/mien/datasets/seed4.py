@@ -12,8 +12,6 @@ Licence: signed agreement, research only.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, one_hot
+from mien.datasets.arrays import read_names, read_npz
 from mien.datasets.matfile import read_mat
 from mien.datasets.workbooks import integer, read_table
 from mien.errors import DataError
@@ -35,7 +34,6 @@ TRIALS = {
 """Class of each of the 24 clips of a session, as the release's ReadMe prints them."""
 ARCHIVE = "seed_iv_de_lds.npz"
 FEATURES = 310
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @lru_cache(maxsize=45)
@@ -50,9 +48,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         except ValueError as error:
             raise DataError(f"{path}: its trials are not 62 channels x windows x 5 bands ({error})") from error
     try:
-        with open(path, "rb") as file, np.load(file) as arrays:
-            return {key: arrays[key].astype(np.float32) for key in arrays}
-    except DAMAGED as error:
+        return {key: array.astype(np.float32) for key, array in read_npz(path).items()}
+    except (DataError, ValueError) as error:
         raise DataError(f"{path} is missing, damaged or without its trials ({error})") from error
 
 
@@ -101,9 +98,8 @@ def _from_npz(root: Path) -> list[tuple[Path, str, int, str, int, int]]:
             raise DataError(f"{table}, row {row}: label {label}, expected 0 neutral, 1 sad, 2 fear or 3 happy")
         classes[session, trial] = label
     try:
-        with open(root / ARCHIVE, "rb") as file, np.load(file) as arrays:
-            keys = [tuple(int(part) for part in key.split("/")) for key in arrays]
-    except DAMAGED as error:
+        keys = [tuple(int(part) for part in key.split("/")) for key in read_names(root / ARCHIVE)]
+    except (DataError, ValueError) as error:
         raise DataError(f"{root / ARCHIVE} is damaged or has other keys than session/person/trial ({error})") from error
     rows = []
     for session, person, trial in sorted(keys):

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from mien.datasets import DATASETS, FAKES, NO_SPLIT, Index, ict, one_hot
+from mien.datasets.arrays import read_npy
 from mien.datasets.ict import FaceModel, Render
 from mien.datasets.ict_paint import Painter
 from mien.datasets.made import claim
@@ -154,8 +155,8 @@ def _write_apex(out: Path, name: str, picture: Render, depth: bool) -> None:
 
 def _read_points(path: Path) -> np.ndarray:
     try:
-        points = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+        points = read_npy(path)
+    except DataError as error:
         raise DataError(
             f"{path} is missing or damaged ({error}); delete it and run `mien data synthesise` again"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,12 @@ _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
+MOST_BYTES, MOST_COLUMNS = 2**28, 16_384
+"""Of one part of a workbook, unpacked; and Excel's own limit."""
+_DAMAGED = (OSError, LookupError, ValueError, EOFError, RuntimeError, csv.Error, zlib.error)
+_NO_BOOK = (zipfile.BadZipFile, zipfile.LargeZipFile, ElementTree.ParseError)
+
+
 def _text(node: ElementTree.Element) -> str:
     """The text of a cell or shared string: plain, or runs of rich text, without phonetic guides."""
     runs = [node, *node.findall(f"{_MAIN}r")]
@@ -24,14 +31,25 @@ def _text(node: ElementTree.Element) -> str:
 
 def _column(reference: str) -> int:
     column = 0
-    for letter in re.match("[A-Z]*", reference).group():  # type: ignore[union-attr]
+    for letter in re.match("[A-Z]{0,9}", reference).group():  # type: ignore[union-attr]
         column = 26 * column + ord(letter) - ord("A") + 1
     return column - 1
 
 
+def _part(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    """The XML of one part; one that unpacks to too much, or declares entities, is refused."""
+    size = book.getinfo(name).file_size
+    if size > MOST_BYTES:
+        raise ValueError(f"{name} unpacks to {size} bytes, more than {MOST_BYTES}")
+    data = book.read(name)
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ValueError(f"{name} declares a document type or is no UTF-8, which no workbook needs")
+    return ElementTree.fromstring(data)
+
+
 def _sheet_name(book: zipfile.ZipFile) -> str:
-    first = ElementTree.fromstring(book.read("xl/workbook.xml")).find(f"{_MAIN}sheets/{_MAIN}sheet")
-    links = ElementTree.fromstring(book.read("xl/_rels/workbook.xml.rels"))
+    first = _part(book, "xl/workbook.xml").find(f"{_MAIN}sheets/{_MAIN}sheet")
+    links = _part(book, "xl/_rels/workbook.xml.rels")
     for link in links:
         if first is not None and link.get("Id") == first.get(_LINK):
             target = link.get("Target", "")
@@ -43,8 +61,8 @@ def _read_xlsx(path: Path) -> list[tuple[int, list[str]]]:
     with zipfile.ZipFile(path) as book:
         strings: list[str] = []
         if "xl/sharedStrings.xml" in book.namelist():
-            strings = [_text(item) for item in ElementTree.fromstring(book.read("xl/sharedStrings.xml"))]
-        sheet = ElementTree.fromstring(book.read(_sheet_name(book)))
+            strings = [_text(item) for item in _part(book, "xl/sharedStrings.xml")]
+        sheet = _part(book, _sheet_name(book))
     rows = []
     for count, row in enumerate(sheet.iter(f"{_MAIN}row"), 1):
         cells: list[str] = []
@@ -56,6 +74,8 @@ def _read_xlsx(path: Path) -> list[tuple[int, list[str]]]:
                 text = strings[int(text)]
             elif cell.get("t") == "inlineStr":
                 text = "".join(_text(inner) for inner in cell.findall(f"{_MAIN}is"))
+            if not 0 <= column < MOST_COLUMNS:
+                raise ValueError(f"row {count} has a cell {cell.get('r')!r}")
             cells += [""] * (column + 1 - len(cells))
             cells[column] = text.strip()
         rows.append((int(row.get("r", count)), cells))
@@ -73,7 +93,7 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
             return _read_xlsx(path)
         with open(path, newline="", encoding="utf-8-sig") as file:
             return [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(file), 1)]
-    except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile, ElementTree.ParseError, csv.Error) as error:
+    except (*_DAMAGED, *_NO_BOOK) as error:
         raise DataError(f"{path} is missing or not a readable .xlsx or .csv table ({error})") from error
 
 

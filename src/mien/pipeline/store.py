@@ -80,7 +80,7 @@ def find_file(name: str) -> Path:
             raise WeightsError(f"{path} is damaged (SHA-256 differs); delete it and run `mien weights get {name}`")
         return path
     path = PACKAGED / f"{name}.onnx"
-    if not path.is_file():
+    if name not in packaged():
         raise UnknownName("weight file", name, [*packaged(), *REMOTE])
     return path
 

@@ -16,7 +16,7 @@ from mien.server.refusal import Pace, Refusal
 
 START_S = 60.0
 """Time for a process to load its libraries, seconds."""
-PICTURE_WORKER = (sys.executable, "-m", "mien.server.picture_worker")
+PICTURE_WORKER = (sys.executable, "-P", "-m", "mien.server.picture_worker")
 
 
 class Worker:

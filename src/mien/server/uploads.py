@@ -43,7 +43,7 @@ def safe_name(sent: str, taken: set[str]) -> str:
     stem, dot, suffix = last.rpartition(".")
     suffix = f".{suffix.lower()}" if dot and f".{suffix.lower()}" in PICTURES | VIDEOS else ""
     stem = (stem if suffix else last).strip(". ")
-    stem = re.sub(r"[^\w .()+-]", "_", stem)[:80].strip(". ") or "file"
+    stem = re.sub(r"[^\w .()+-]", "_", stem)[:80].strip(". ").lstrip("+-") or "file"
     name, number = f"{stem}{suffix}", 2
     while name.lower() in {other.lower() for other in taken}:
         name, number = f"{stem}-{number}{suffix}", number + 1

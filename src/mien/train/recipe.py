@@ -279,6 +279,10 @@ class Recipe:
     paper: Paper = field(default_factory=Paper)
 
     def __post_init__(self) -> None:
+        # runs lie in folders of these names
+        for name in (self.name, self.init, *self.joins, *self.distill.teachers):
+            if name and not NAME.fullmatch(name):
+                raise RecipeError(f"{name!r} is no name for a run; use letters, digits, '.', '_', '+' and '-'")
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise RecipeError(f"{self.name}: {key} = {getattr(self, key)!r}; choose one of {', '.join(allowed)}")
@@ -317,6 +321,7 @@ class Recipe:
             raise RecipeError(f"{self.name}: [streams] noise and longest cannot be below 0")
 
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 RULES = ("mean", "majority", "weights", "features")
 CLIP_CHOICES = {"order": ("time", "shuffled"), "until": ("end", "peak"), "reads": ("embeddings", "scores")}
 CHOICES = {
@@ -420,13 +425,16 @@ def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     Raises:
         RecipeError: no such recipe, an unknown key, or a value of the wrong type.
     """
+    known = str(name).endswith(".toml") or str(name) in recipes()
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
+    if not known or not _is_file(path):
         raise RecipeError(f"no recipe {str(name)!r}; in the package are {', '.join(recipes())}; or give a .toml file")
     try:
         table = _read(path)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"{path.name} is not TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
     recipe = dataclasses.replace(_build(Recipe, table, path.name), **changes)
     if "epochs" in changes and "stage" not in changes:
         short = tuple(dataclasses.replace(s, epochs=min(s.epochs, recipe.epochs)) for s in recipe.stage)
@@ -437,13 +445,21 @@ def load_recipe(name: str | Path, /, **changes: Any) -> Recipe:
     return recipe
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except ValueError:  # a NUL
+        return False
+
+
 def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     """The tables of a recipe over those of the recipe that its key `base` names, in the same folder or the package."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     base = table.pop("base", None)
     if base is None:
         return table
-    found = [folder / f"{base}.toml" for folder in (path.parent, FOLDER) if (folder / f"{base}.toml").is_file()]
+    plain = isinstance(base, str) and NAME.fullmatch(base)
+    found = [folder / f"{base}.toml" for folder in (path.parent, FOLDER) if plain and _is_file(folder / f"{base}.toml")]
     if not found or depth > 5:
         raise RecipeError(f"{path.name}: base = {base!r} is no recipe of {path.parent} or of the package")
     merged = _read(found[0], depth + 1)
