@@ -50,9 +50,9 @@ def check(context: typer.Context, engine: str, form: str, device: str) -> None:
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     for name in given:
         if name in (LOCAL if engine == "ray" else OWN):
-            only = "take the files that you want it for, and --engine local" if engine == "ray" else "it needs it"
-            other = "does not go with" if engine == "ray" else "goes with"
-            raise typer.BadParameter(f"{other} --engine ray: {only}", param_hint=f"--{name.replace('_', '-')}")
+            why = "is not made by --engine ray; take the files that you want it for, and --engine local"
+            why = why if engine == "ray" else "needs --engine ray"
+            raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
     if engine == "ray":
         if "form" in given and form != "parquet":
             raise typer.BadParameter("--engine ray writes parquet", param_hint="--format")

@@ -37,7 +37,7 @@ class Cluster:
         facts: of the engine, for the summary.
         watch: called with files that are over, files in all, and frames of this run, whenever a unit is over.
         frames: analysed by this run.
-        seconds: that it took, without starting the engine.
+        seconds: that it took, with starting the engine.
     """
 
     flow: Flow
@@ -83,12 +83,15 @@ class Cluster:
         whole = {name for note in ledger.notes() for name in note.sources}
         self._over = sum(source.name in whole for source in self.sources)
         wanted = [source for source in self.sources if source.name not in whole]
+        before = {note.unit for note in ledger.notes()}
         begin = time.monotonic()
         try:
             self._carry(wanted, job, carry, ledger)
             ledger.clear()
         finally:
             self.seconds = time.monotonic() - begin
+            # a stopped run has not been told of all that is whole
+            self.frames = sum(note.frames for note in ledger.notes() if note.unit not in before)
             self._summarise(ledger, head, lacking)
 
     def _carry(self, wanted: list[Source], job: Job, carry: Carry, ledger: Ledger) -> None:

@@ -28,27 +28,25 @@ STORE_BYTES = 100 << 20
 class RayEngine:
     """A Ray that units are carried by: that of `address`, the one this process is connected to, or a new local one.
 
+    It is started, or connected to, with the first unit.
+
     Args:
         address: of a cluster, as `ray start` prints it; empty: of this machine, closed at the end.
         cpus: how many cores to use at most; 0: all that there are.
         threads: cores for each worker.
 
+    Attributes:
+        facts: for summary.json.
+
     Raises:
         MissingExtra: Ray is not installed.
-        InputError: no Ray answers there, or it has too few cores.
     """
 
     def __init__(self, address: str = "", cpus: int = 0, threads: int = 1) -> None:
         self._ray = _import(local=not address)
-        self._own = not self._ray.is_initialized()
-        self._threads = threads
-        if self._own:
-            self._start(address, cpus)
-        there = int(self._ray.cluster_resources().get("CPU", 0))
-        self.workers = min(cpus or there, there) // threads
-        if not self.workers:
-            self.close()
-            raise InputError(f"{threads} threads a worker: Ray has {there} cores, and --cpus is {cpus or there}")
+        self._address, self._cpus, self._threads = address, cpus, threads
+        self._own, self._workers = False, 0
+        self.facts: dict[str, Any] = {"name": "ray", "version": self._ray.__version__}
 
     def __enter__(self) -> RayEngine:
         return self
@@ -58,14 +56,28 @@ class RayEngine:
     ) -> None:
         self.close()
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """For summary.json."""
-        return {"name": "ray", "version": self._ray.__version__, "workers": self.workers, "threads": self._threads}
+    def _start(self) -> None:
+        """Find out how many workers there can be.
 
-    def _start(self, address: str, cpus: int) -> None:
+        Raises:
+            InputError: no Ray answers, or it has too few cores.
+        """
+        if not self._ray.is_initialized():
+            self._own = True
+            self._connect()
+        there = int(self._ray.cluster_resources().get("CPU", 0))
+        cpus = min(self._cpus or there, there)
+        self._workers = cpus // self._threads
+        if not self._workers:
+            raise InputError(f"{self._threads} threads a worker, but Ray gives {cpus} cores; lower --threads")
+        self.facts |= {"workers": self._workers, "threads": self._threads}
+
+    def _connect(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        local = {"num_cpus": cpus or cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        local = {
+            "num_cpus": self._cpus or cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES
+        }  # fmt: skip
+        address = self._address
         try:
             with _silent():
                 self._ray.init(address=address or "local", **quiet, **({} if address else local))
@@ -74,13 +86,19 @@ class RayEngine:
             raise InputError(f"{where} ({(str(error) or type(error).__name__).splitlines()[0]})") from error
 
     def carry(self, units: Sequence[Unit], job: Job) -> Iterator[tuple[Unit, Result]]:
-        """Units to workers; what comes back as it comes."""
+        """Units to workers; what comes back as it comes.
+
+        Raises:
+            InputError: no Ray answers, or it has too few cores.
+        """
+        if not self._workers:
+            self._start()
         data = require("ray.data", "cluster")
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        pool = data.ActorPoolStrategy(size=min(self.workers, len(units)), max_tasks_in_flight_per_actor=2)
+        pool = data.ActorPoolStrategy(size=min(self._workers, len(units)), max_tasks_in_flight_per_actor=2)
         table = data.from_items([{"unit": unit.to_json()} for unit in units], override_num_blocks=len(units))
         answers = table.map_batches(
             Carrier, fn_constructor_args=(job,), batch_size=1, compute=pool, num_cpus=self._threads
