@@ -6,8 +6,9 @@ Each run of analyze, train and bench is a fork of this process that is ended by 
 time of the processor, half just before a random change of a file in its folder (`os.replace` and `unlink` among them),
 where luck alone would rarely strike. Then it is started again, and killed again, until it ends by itself. After each
 death every file must be whole or absent (of the table: whole rows, the first of those of an unbroken run); at the end
-all must be the bytes of an unbroken run (of training: the same weights and the same lines but for times), and no process
-may be left. Analyses note how far they are every 0.05 s here, in place of 2 s, so that there is something to go on from.
+all must be the bytes of an unbroken run (of training: the same weights and the same lines but for times), and no
+process may be left. Analyses note how far they are every 0.05 s here, in place of 2 s, so that there is something to go
+on from.
 Ends with 1 at the first fault. Linux.
 """
 
@@ -332,7 +333,7 @@ def preload() -> None:
 
     import mien.analysis
     import mien.cli
-    import mien.train.study  # noqa: F401
+    import mien.train.study
 
     torch.set_num_threads(1)
     run = mien.analysis.Run
