@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mien.errors import WeightsError
 
 KEY = "mien.spec"
+LABEL = re.compile(r"[^\W_][\w &()./+-]{0,59}")
+"""Labels head columns of tables and stand in reports."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,13 @@ class Spec:
             raise WeightsError(f"spec: colour must be gray or rgb, got {self.colour!r}")
         if len(self.mean) != channels or len(self.std) != channels:
             raise WeightsError(f"spec: {self.colour} needs {channels} means and deviations, got {len(self.mean)}")
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or 0 in self.std:
+            raise WeightsError(
+                f"spec: means and deviations must be finite, deviations not 0, got {self.mean}, {self.std}"
+            )
+        bad = [label for label in self.labels if not isinstance(label, str) or not LABEL.fullmatch(label)]
+        if bad or len(set(self.labels)) < len(self.labels):
+            raise WeightsError(f"spec: labels must be different words, got {', '.join(map(repr, self.labels))[:200]}")
         if not 8 <= self.size <= 1024:
             raise WeightsError(f"spec: size must be 8 to 1024 pixels, got {self.size}")
         if self.geometry.align not in ("box", "landmarks"):

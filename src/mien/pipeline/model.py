@@ -28,7 +28,10 @@ class Model:
         content = path.read_bytes()
         self.device = choose_device(device, content)
         self._session = open_session(content, threads, self.device)
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        try:
+            text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        except UnicodeDecodeError as error:
+            raise WeightsError(f"{path.name} is damaged: its metadata are no text ({error})") from error
         if text is None:
             raise WeightsError(f"{path.name} has no {KEY} metadata; export it with `mien export`")
         self.spec = Spec.from_json(text)
@@ -54,9 +57,18 @@ class Model:
 
         Raises:
             ValueError: a crop has another shape or type.
+            WeightsError: the network cannot run, or gives anything but K finite numbers a face.
         """
-        parts = [self.run(self.prepare(crops[i : i + batch])) for i in range(0, len(crops), batch)]
+        parts = [self._checked(self.prepare(crops[i : i + batch])) for i in range(0, len(crops), batch)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.spec.labels)), np.float32)
+
+    def _checked(self, x: np.ndarray) -> np.ndarray:
+        """Scores of some faces, as the spec promises them."""
+        try:
+            scores = self.run(x)
+        except Exception as error:  # ONNX Runtime has many kinds
+            raise WeightsError(f"{self.path.name} cannot be run on faces of {list(x.shape[1:])}: {error}") from error
+        return checked(scores, len(x), self.spec.labels, self.path.name)
 
     def prepare(self, crops: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """The network's input [N, C, S, S] for crops of any size."""
@@ -77,6 +89,23 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.spec.name!r}, labels={len(self.spec.labels)}, size={self.spec.size})"
+
+
+def checked(scores: np.ndarray, rows: int, labels: Sequence[str], name: str) -> np.ndarray:
+    """What a network gave, as float32 [rows, K].
+
+    Raises:
+        WeightsError: it is of another shape or kind, or holds NaN or infinity.
+    """
+    scores = np.asarray(scores)
+    if scores.shape != (rows, len(labels)) or scores.dtype.kind != "f":
+        raise WeightsError(
+            f"{name} gives {scores.dtype} {list(scores.shape)} for {rows} inputs, but its spec names {len(labels)} "
+            "labels; export it again"
+        )
+    if not np.isfinite(scores).all():
+        raise WeightsError(f"{name} gives scores that are no numbers (NaN or infinite); export it again")
+    return scores.astype(np.float32, copy=False)
 
 
 def _fit(crop: np.ndarray, size: int, gray: bool) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import WeightsError
+from mien.pipeline.model import checked
 from mien.pipeline.session import open_session
 from mien.pipeline.store import find_file, sha256
 from mien.spec import KEY, Spec
@@ -63,4 +64,5 @@ class SequenceModel:
             raise ValueError(
                 f"scores: expected [N, {self.spec.frames}, {len(self.spec.reads)}], got {list(given.shape)}"
             )
-        return np.asarray(self._session.run(None, {"scores": given})[0])
+        found = self._session.run(None, {"scores": given})[0]
+        return checked(found, len(given), self.spec.labels, self.spec.name)

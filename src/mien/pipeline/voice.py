@@ -13,6 +13,7 @@ import numpy as np
 from mien.errors import InputError, WeightsError
 from mien.features import FEATURES
 from mien.features.voice import HEARD_DB, HOP, VOICED, contour
+from mien.pipeline.model import checked
 from mien.pipeline.session import open_session
 from mien.pipeline.sound import RATE, Block, blocks
 from mien.pipeline.store import find_file, sha256
@@ -71,7 +72,8 @@ class VoiceModel:
         read = [np.atleast_2d(self._read(window)) for window in windows]
         for steps in sorted({len(item) for item in read}):
             rows = [row for row, item in enumerate(read) if len(item) == steps]
-            found[rows] = self._session.run(None, {"sound": np.stack([read[row] for row in rows])})[0]
+            scores = self._session.run(None, {"sound": np.stack([read[row] for row in rows])})[0]
+            found[rows] = checked(scores, len(rows), self.spec.labels, self.spec.name)
         return found
 
 
