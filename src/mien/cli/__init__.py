@@ -26,6 +26,7 @@ from mien.cli import (
     train,
     weights,
 )
+from mien.cli.console import printable
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -67,6 +68,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 bench.app.command("growth")(speed.growth)
+bench.app.command("speed")(speed.speed)
 bench.app.command("run")(study.run)
 bench.app.command("table")(study.table)
 bench.app.command("events")(synthetic.events)
@@ -79,7 +81,7 @@ def main() -> None:
     try:
         app()
     except MienError as error:
-        print(f"mien: {error}", file=sys.stderr)
+        print(f"mien: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("mien: stopped", file=sys.stderr)

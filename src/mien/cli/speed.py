@@ -62,3 +62,25 @@ def growth(
                 "against first",
             ]
             _table(names, cells)
+
+
+def speed(
+    clip: Annotated[Path, typer.Argument(help="A video.")],
+    environments: Annotated[Path, typer.Option(help="Folder for the peers' environments; kept for the next run.")],
+    peer: Annotated[list[str] | None, typer.Option(help="Peers; repeat for several; all if none.")] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Take the clip's beginning only; 0: all of it.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, after one to warm up.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0.1, help="That one installation may take.")] = 10,
+) -> None:
+    """mien and its peers side by side, each in an environment made for it: the network, and file to table, one core."""
+    from mien.bench.peers import compare, cut_clip, rows
+
+    with tempfile.TemporaryDirectory() as folder:
+        shown = cut_clip(clip, Path(folder) / clip.name, seconds) if seconds else clip
+        standings = compare(shown, environments, peers=peer or (), rounds=rounds, minutes=minutes, say=_told)
+    _head("Peers, one core, without start-up")
+    names = ["program", "network, ms a crop", "ratio", "faces in frames", "file to table, frames/s", "rounds", "ratio"]
+    _table(names, rows(standings))
+    for one in standings:
+        if one.reason:
+            typer.echo(f"- {one.name}: {one.reason}")
