@@ -132,7 +132,7 @@ def analyze(
     from mien.pipeline.flow import Flow, Options
 
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
-    cluster.check(context, engine, form, device)
+    cluster.check(context, engine, form, device, address)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
     options = Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device)
     if engine == "ray":
@@ -367,12 +367,14 @@ def _page(run: Run, wanted: bool) -> None:
 
 def _report(run: Run, *, as_json: bool, stopped: bool) -> None:
     """What came out, on the terminal."""
+    from mien.cli.console import printable
     from mien.cli.summary import print_summary
 
     summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
     if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False))
+        # a name that is no UTF-8 has half characters, which only JSON can spell
+        typer.echo(json.dumps(summary, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
     else:
         print_summary(run, summary, stopped)
     for problem in run.problems:
-        typer.echo(f"mien: {problem.source}: {problem.reason}", err=True)
+        typer.echo(f"mien: {printable(f'{problem.source}: {problem.reason}')}", err=True)

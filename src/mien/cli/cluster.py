@@ -34,7 +34,7 @@ LINE_S = 30.0
 """Where there is no terminal, a line of progress so often."""
 
 
-def check(context: typer.Context, engine: str, form: str, device: str) -> None:
+def check(context: typer.Context, engine: str, form: str, device: str, address: str) -> None:
     """Refuse options that do not go with the engine.
 
     Raises:
@@ -58,8 +58,11 @@ def check(context: typer.Context, engine: str, form: str, device: str) -> None:
             raise typer.BadParameter("--engine ray writes parquet", param_hint="--format")
         if device != "cpu":
             raise typer.BadParameter("workers of --engine ray ask for cores, not for a GPU", param_hint="--device")
-        for package in ("ray", "pyarrow", "pandas"):
+        for package in ("pyarrow", "pandas"):
             require(package, "cluster")
+        from mien.engines.on_ray import import_ray
+
+        import_ray(local=not address)
 
 
 def analyze_on_ray(

@@ -51,7 +51,7 @@ def cut(path: str, seconds: float) -> list[Chunk]:
         return []
 
     def frame(at_s: float) -> int:
-        return bisect_left(stamps, stamps[0] + at_s / unit_s)
+        return bisect_left(stamps, stamps[0] + round(at_s / unit_s))
 
     begins = [frame(i * seconds) for i in range(count)]
     ends = [*begins[1:], len(stamps)]

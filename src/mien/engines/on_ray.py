@@ -43,7 +43,7 @@ class RayEngine:
     """
 
     def __init__(self, address: str = "", cpus: int = 0, threads: int = 1) -> None:
-        self._ray = _import(local=not address)
+        self._ray = import_ray(local=not address)
         self._address, self._cpus, self._threads = address, cpus, threads
         self._own, self._workers = False, 0
         self.facts: dict[str, Any] = {"name": "ray", "version": self._ray.__version__}
@@ -145,8 +145,12 @@ def _silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _import(*, local: bool) -> ModuleType:
-    """Ray, told what it reads from the environment when it is imported."""
+def import_ray(*, local: bool) -> ModuleType:
+    """Ray, told what it reads from the environment when it is imported: it must not have been imported before.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     for name, value in {**QUIET, **(LOOPBACK if local else {})}.items():
         os.environ.setdefault(name, value)
     return require("ray", "cluster")
