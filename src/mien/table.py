@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import require
+from mien.events.cells import guarded, unguarded
 from mien.faces.quality import NAMES as QUALITY
 from mien.labels import colour
 from mien.types import FrameResult
@@ -157,9 +158,9 @@ def _cell(name: str, value: Any) -> str:
 
 
 def csv_values(row: Row, names: Sequence[str]) -> list[Any]:
-    """A row's values as they stand in a CSV file: empty for None, true or false for truth values."""
+    """A row's values as they stand in a CSV file: empty for None, true or false for truth values, text guarded."""
     values = (row.get(name) for name in names)
-    return ["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in values]
+    return ["" if v is None else str(v).lower() if isinstance(v, bool) else guarded(v) for v in values]
 
 
 def json_line(row: Row, names: Sequence[str]) -> str:
@@ -195,7 +196,7 @@ def _typed(name: str, text: str) -> Any:
     if text == "" or text is None:
         return None
     if name in TEXTS:
-        return text
+        return unguarded(text)
     if name == "unsure":
         return text == "true"
     return int(text) if name in INTEGERS else float(text)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.console import printable
+from mien.events.cells import guarded
+
 if TYPE_CHECKING:
     from mien.events.coding import Coding
     from mien.events.compare import Pair, Sides
@@ -209,7 +212,9 @@ def _write_pairs(path: Path, pairs: Sequence[Pair], sides: Sides) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(["" if c is None else c for c in cells] for _, cells in sorted(rows, key=lambda row: row[0]))
+        writer.writerows(
+            ["" if c is None else guarded(c) for c in cells] for _, cells in sorted(rows, key=lambda row: row[0])
+        )
 
 
 def _write_confusion(path: Path, figures: dict[str, Any]) -> None:
@@ -217,8 +222,8 @@ def _write_confusion(path: Path, figures: dict[str, Any]) -> None:
     table = figures["frames"].get("top_label", figures["frames"]["events"])["confusion"]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["first \\ second", *figures["labels"]])
-        writer.writerows([label, *row] for label, row in zip(figures["labels"], table, strict=True))
+        writer.writerow(["first \\ second", *map(guarded, figures["labels"])])
+        writer.writerows([guarded(label), *row] for label, row in zip(figures["labels"], table, strict=True))
 
 
 def _share(value: float | None) -> str:
@@ -243,7 +248,7 @@ def _print(figures: dict[str, Any], title: str, out: Path | None) -> None:
     from mien.labels import colour
 
     console = Console()
-    console.print(Text(title, "bold"))
+    console.print(Text(printable(title), "bold"))
     table = Table(box=None, header_style="bold", pad_edge=False)
     top = "top_label" in figures["frames"]
     heads = ["label", "coder", "mien" if top else "other", "both", "prec", "rec", "F1", "kappa"]
@@ -265,10 +270,10 @@ def _print(figures: dict[str, Any], title: str, out: Path | None) -> None:
         for which in ("onset", "apex", "offset"):
             ms = entry["times"][which]["median_ms"]
             cells.append("-" if ms is None else f"{round(ms):+d}")
-        table.add_row(Text(label, "bold" if label == "all" else colour(label)), *cells)
+        table.add_row(Text(printable(label), "bold" if label == "all" else colour(label)), *cells)
     console.print(table)
     for note in figures["notes"]:
-        console.print(f"note: {note}", markup=False, highlight=False)
+        console.print(f"note: {printable(note)}", markup=False, highlight=False)
     what = "frames with this face" if top else f"times, {STEP_S:g} s apart"
     more = "; top: of the top label" if top else ""
     console.print(f"\nkappa: of the events over {frames['count']} {what}{more}")

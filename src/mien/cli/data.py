@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.console import printable
+
 if TYPE_CHECKING:
     from mien.datasets.apex import Finder, Step
 
@@ -36,7 +38,7 @@ def check(name: Name, path: Folder, as_json: AsJson = False) -> None:
     else:
         typer.echo(f"{name}: {len(index):,} samples, {len(index.labels)} labels, {', '.join(index.media)}")
         for remark in remarks:
-            typer.echo(f"  {'MISSING' if remark.grave else 'note'}: {remark.text}")
+            typer.echo(f"  {'MISSING' if remark.grave else 'note'}: {printable(remark.text)}")
         if not remarks:
             typer.echo("  complete, as published")
     if any(r.grave for r in remarks):
@@ -109,7 +111,7 @@ def _print(facts: dict[str, Any]) -> None:
             highlight=False,
         )
         for sentence in found["broken"][:5]:
-            console.print(f"    {sentence}", markup=False, highlight=False)
+            console.print(f"    {printable(sentence)}", markup=False, highlight=False)
     for sheet in facts.get("sheets", []):
         console.print(f"contact sheet: {sheet}", markup=False, highlight=False)
 
@@ -177,7 +179,7 @@ def _cut(name: str, steps: Iterable[Step], total: int, out: Path, as_json: bool)
             bar.advance(task)
             seen.append(step)
             if step.trouble:
-                console.print(f"{step.clip}: {step.trouble}", markup=False, highlight=False, soft_wrap=True)
+                console.print(printable(f"{step.clip}: {step.trouble}"), markup=False, highlight=False, soft_wrap=True)
     skipped = {step.clip: step.trouble for step in seen if step.trouble}
     kept = sum(step.kept for step in seen)
     if as_json:

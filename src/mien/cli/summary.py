@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.console import printable
+
 if TYPE_CHECKING:
     from mien.analysis import Run
 
@@ -38,7 +40,7 @@ def print_summary(run: Run, summary: dict[str, Any], stopped: bool, most: int = 
             events = str(sum(sum(track["events"].values()) for track in entry["tracks"]))
         unsure = f"{entry['unsure_share']:.0%}" if entry["faces"] else "-"
         row = (
-            Text(_short(entry["source"])),
+            Text(_short(printable(entry["source"]))),
             str(entry["frames"]),
             str(entry["faces"]),
             people,

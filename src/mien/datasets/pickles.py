@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -153,6 +154,14 @@ class _Arrays(pickle._Unpickler):
             raise _REFUSED(f"it alters a {type(stack[-1]).__name__}")
         stack[-1].__setstate__(state)
 
+    def load_bytearray8(self) -> None:
+        size = struct.unpack("<Q", self.read(8))[0]  # type: ignore[attr-defined]
+        data = self.read(size)  # type: ignore[attr-defined]
+        if len(data) != size:
+            raise _REFUSED("it is cut short")
+        self.append(bytearray(data))  # type: ignore[attr-defined]
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8  # type: ignore[assignment]
     dispatch[pickle.BUILD[0]] = load_build  # type: ignore[assignment]
 
 
@@ -199,5 +208,5 @@ def load_arrays(path: Path) -> Any:
         raise DataError(f"{path} is missing or not a pickle of arrays ({error})") from error
     except (AttributeError, MemoryError, OverflowError, RecursionError, AssertionError, SyntaxError) as error:
         raise DataError(f"{path} is a damaged pickle ({type(error).__name__}: {error})") from error
-    except (ImportError, NameError, UnboundLocalError, SystemError, BufferError) as error:
+    except (ImportError, NameError, SystemError, BufferError, struct.error) as error:
         raise DataError(f"{path} is a damaged pickle ({type(error).__name__}: {error})") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mien.errors import InputError
+from mien.events.cells import unguarded
 
 MOST_BYTES = 16 * 2**20
 KINDS = (
@@ -209,7 +210,7 @@ class Line:
         """The first of some columns that is there and not empty."""
         for name in names:
             if name in self.names and (place := self.names.index(name)) < len(self.values):
-                value = self.values[place].strip()
+                value = unguarded(self.values[place].strip())
                 if value:
                     return value
         return ""

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from mien.errors import InputError
+from mien.events.cells import guarded
 
 NEUTRAL = "neutral"
 """The one label that is no expression: it makes no event."""
@@ -149,5 +150,5 @@ def events_csv(rows: Iterable[dict[str, object]], names: Iterable[str] = COLUMNS
     writer = csv.writer(text, lineterminator="\n")
     names = tuple(names)
     writer.writerow(names)
-    writer.writerows(["" if row[name] is None else row[name] for name in names] for row in rows)
+    writer.writerows(["" if row[name] is None else guarded(row[name]) for name in names] for row in rows)
     return text.getvalue()

@@ -70,7 +70,7 @@ def find_sources(names: list[str]) -> tuple[list[Source], list[Problem]]:
             _walk(name, sources, problems)
         elif _exists(name):
             _add(name, sources, problems)
-        elif glob.has_magic(name):
+        elif glob.has_magic(name) and "\0" not in name:
             found = sorted(path for path in glob.glob(name, recursive=True) if _known(path))
             for path in found:
                 _add(path, sources, problems)

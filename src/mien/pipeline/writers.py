@@ -36,7 +36,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that an interruption leaves the old one or the new one."""
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        # half characters, of names that are no UTF-8, become what JSON calls them
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 class RowWriter:

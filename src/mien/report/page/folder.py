@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError
+from mien.events.cells import unguarded
 from mien.events.event import Event
 from mien.events.micro import MICRO
 from mien.table import PLACE, VERDICT, Row, read_rows
@@ -121,7 +122,8 @@ def _events(path: Path) -> list[Happening]:
             reader = csv.DictReader(file)
             for line in reader:
                 number = reader.line_num
-                found.append(_happening(line))
+                texts = {name: text for name, text in line.items() if isinstance(text, str)}
+                found.append(_happening({name: unguarded(text) for name, text in texts.items()}))
     except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:
         raise InputError(f"{path}, line {number}: no event as `mien analyze` writes it ({error!r})") from error
     return found
