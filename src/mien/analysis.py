@@ -426,15 +426,21 @@ class Run:
 
 
 def _batches(results: Iterator[FrameResult], size: int) -> Iterator[list[FrameResult]]:
-    """Lists of results; the flow's own batches, so that none is held longer than it must."""
+    """Lists of results; the flow's own batches, so that none is held longer than it must, and none lost to an error."""
     held: list[FrameResult] = []
-    for result in results:
-        held.append(result)
-        if len(held) >= size or result.time_s is None:
-            yield held
-            held = []
+    trouble: InputError | None = None
+    try:
+        for result in results:
+            held.append(result)
+            if len(held) >= size or result.time_s is None:
+                yield held
+                held = []
+    except InputError as error:
+        trouble = error
     if held:
         yield held
+    if trouble is not None:
+        raise trouble
 
 
 def _reason(source: str, sentence: str) -> str:

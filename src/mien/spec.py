@@ -126,8 +126,11 @@ class Spec:
             known = {f.name for f in fields(cls)}
             values = {key: _tuple(value) for key, value in raw.items() if key in known}
             geometry = {k: v for k, v in values.pop("geometry", {}).items() if k in {f.name for f in fields(Geometry)}}
-            return cls(geometry=Geometry(**geometry), **values)
-        except (TypeError, ValueError, AttributeError) as error:
+            found = cls(geometry=Geometry(**geometry), **values)
+            for name in (*found.geometry.detectors, ""):
+                found.geometry.for_detector(name)
+            return found
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise WeightsError(f"this is no mien spec: {error}") from error
 
 

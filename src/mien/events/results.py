@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from array import array
 from collections.abc import Sequence
@@ -67,6 +68,8 @@ def _events(path: Path) -> tuple[Bout, ...]:
     """Bouts of an events.csv; none where it holds only its first line."""
     try:
         lines = len(path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is damaged (no UTF-8); analyse again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); analyse a video first") from error
     return read_coding(path).bouts if lines > 1 else ()
@@ -76,7 +79,7 @@ def _summary(folder: Path) -> dict[str, Any]:
     try:
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         summary["labels"], summary["sources"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder}: holds no summary.json of `mien analyze`; name its --out folder") from error
     return summary
 
@@ -111,16 +114,19 @@ def _tracks(folder: Path, source: str, labels: Sequence[str]) -> tuple[Tracks, s
     index = {label: k for k, label in enumerate(labels)}
     tracks: Tracks = {}
     names: set[str] = set()
-    for row in read_rows(path):
-        if row["source"] != source or row["time_s"] is None or row["track"] is None:
-            continue
-        name = row.get("person")
-        key = str(name if name else row["track"])
-        if name:
-            names.add(key)
-        times, top = tracks.setdefault(key, (array("d"), array("b")))
-        times.append(row["time_s"])
-        top.append(index[row["label"]])
+    try:
+        for row in read_rows(path):
+            if row["source"] != source or row["time_s"] is None or row["track"] is None:
+                continue
+            name = row.get("person")
+            key = str(name if name else row["track"])
+            if name:
+                names.add(key)
+            times, top = tracks.setdefault(key, (array("d"), array("b")))
+            times.append(row["time_s"])
+            top.append(index[row["label"]])
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error, OSError) as error:
+        raise InputError(f"{path}: is damaged ({type(error).__name__}: {error}); analyse again") from error
     if not tracks:
         raise InputError(f"{folder}: mien saw no face in {Path(source).name}")
     return tracks, names

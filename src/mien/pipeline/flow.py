@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from mien.errors import InputError
 from mien.faces import DETECTORS, Detector, choose_detector
 from mien.faces.align import cut, squares
 from mien.faces.landmarks import Landmarks
@@ -79,16 +80,29 @@ class Flow:
     def run(self, frames: Iterable[Frame], tracker: Tracker | None = None) -> Iterator[FrameResult]:
         """Results in the order of the frames; at most `batch` frames are held.
 
+        Where the frames end with an InputError, it is raised again after the results of all frames before it.
+
         Args:
             tracker: follows people over time; None for still pictures.
         """
         held: list[tuple[Frame, Faces]] = []
-        for frame in frames:
+        trouble: InputError | None = None
+        pictures = iter(frames)
+        while True:
+            try:
+                frame = next(pictures)
+            except StopIteration:
+                break
+            except InputError as error:
+                trouble = error
+                break
             held.append((frame, self._find(frame, tracker)))
             if len(held) >= (self.options.batch if frame.time_s is not None else 1):
                 yield from self._classify(held)
                 held = []
         yield from self._classify(held)
+        if trouble is not None:
+            raise trouble
 
     def _find(self, frame: Frame, tracker: Tracker | None) -> Faces:
         watch = tracker.watch if tracker is not None else None

@@ -67,6 +67,8 @@ async def save(request: Request, folder: Path, *, max_bytes: int, timeout_s: flo
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Refusal(415, "packed bodies are not unpacked; send the file as it is, without Content-Encoding")
     stated = request.headers.get("content-length", "0")
+    if not re.fullmatch("[0-9]{1,15}", stated):
+        raise Refusal(400, f"Content-Length is {stated[:40]!r}; expected the number of bytes of the body")
     if int(stated) > max_bytes:
         await drain(request)
         raise _too_large(max_bytes, int(stated))

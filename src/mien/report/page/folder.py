@@ -70,7 +70,7 @@ class Folder:
                     raise InputError(f"{self.rows_path}: lacks the column {missing[0]}; analyse again")
                 count += 1
                 yield row
-        except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error, OSError) as error:
             raise InputError(
                 f"{self.rows_path}: damaged after row {count} ({error}); analyse again, or go on with --resume"
             ) from error
@@ -96,7 +96,7 @@ def _summary(path: Path) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((path / "summary.json").read_text(encoding="utf-8"))
         entries, labels, model = summary["sources"], summary["labels"], summary["model"]
         whole = all({"source", "faces", "frames", "share", "mean_score", "tracks"} <= set(entry) for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: holds no summary.json of `mien analyze`; name its --out folder") from error
     if not whole or not isinstance(labels, list) or not isinstance(model, dict):
         raise InputError(f"{path}/summary.json: lacks parts that `mien analyze` writes; analyse again")
@@ -124,7 +124,7 @@ def _events(path: Path) -> list[Happening]:
                 number = reader.line_num
                 texts = {name: text for name, text in line.items() if isinstance(text, str)}
                 found.append(_happening({name: unguarded(text) for name, text in texts.items()}))
-    except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error, OSError) as error:
         raise InputError(f"{path}, line {number}: no event as `mien analyze` writes it ({error!r})") from error
     return found
 
