@@ -24,7 +24,7 @@ from mien.server.schemas import JobChoice
 from mien.server.settings import Settings
 from mien.server.store import CANCELLED, DONE, FAILED, OVER, Job, Store
 
-JOB_WORKER = (sys.executable, "-m", "mien.server.job_worker")
+JOB_WORKER = (sys.executable, "-P", "-m", "mien.server.job_worker")
 LOG = logging.getLogger("mien.server")
 LONGEST_SWEEP_S = 60.0
 RETRY_S = 5.0
