@@ -77,7 +77,8 @@ class Standing:
 
     Attributes:
         ms: of the network on one crop, milliseconds, every timed call of all rounds.
-        rates: frames a second of the clip, one of each round.
+        rates: frames of the clip for each second of processor time, one of each round: on one core that is the time it
+            takes, but for what other programs take of the core meanwhile.
         reason: why it was not measured; empty if it was.
     """
 
@@ -230,7 +231,7 @@ def _measure(standing: Standing, python: Path, driver: str, clip: Path, *, count
     standing.frames, standing.faces = video["frames"], video["faces"]
     if counts:
         standing.ms += network["ms"]
-        standing.rates.append(video["frames"] / video["seconds"])
+        standing.rates.append(video["frames"] / video["cpu_s"])
 
 
 def rows(standings: Sequence[Standing]) -> list[list[str]]:

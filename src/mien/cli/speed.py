@@ -79,7 +79,15 @@ def speed(
         shown = cut_clip(clip, Path(folder) / clip.name, seconds) if seconds else clip
         standings = compare(shown, environments, peers=peer or (), rounds=rounds, minutes=minutes, say=_told)
     _head("Peers, one core, without start-up")
-    names = ["program", "network, ms a crop", "ratio", "faces in frames", "file to table, frames/s", "rounds", "ratio"]
+    names = [
+        "program",
+        "network, ms a crop",
+        "ratio",
+        "faces in frames",
+        "file to table, frames a CPU second",
+        "rounds",
+        "ratio",
+    ]
     _table(names, rows(standings))
     for one in standings:
         if one.reason:

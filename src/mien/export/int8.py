@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import onnx.shape_inference
 
 from mien.errors import WeightsError
 from mien.pipeline.session import open_session
@@ -37,10 +41,12 @@ class Calibration:
 
 
 def quantise(content: bytes, faces: np.ndarray) -> bytes:
-    """A float ONNX file as one with 8-bit weights (a scale for each channel) and activations.
+    """A float ONNX file as one with 8-bit weights (a scale for each channel) and activations where that gains time.
 
     Paper: Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
         CVPR 2018; the ranges are the least and largest values seen.
+    Differs: only convolutions over many channels, and the sums and rectifiers between them, are in 8 bits: the first
+        layer, squeeze-and-excitation and the head take longer in 8 bits than in 32, and cost accuracy there.
 
     Args:
         faces: uint8 [N, S, S] from the training split; a few hundred are enough.
@@ -53,7 +59,8 @@ def quantise(content: bytes, faces: np.ndarray) -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(content)
+        model = prepared(content)
+        source.write_bytes(model.SerializeToString())
         logger = logging.getLogger()
         level = logger.level
         logger.setLevel(logging.ERROR)  # it advises a preparation that these files do not need
@@ -66,11 +73,86 @@ def quantise(content: bytes, faces: np.ndarray) -> bytes:
                 per_channel=True,
                 weight_type=QuantType.QInt8,
                 activation_type=QuantType.QUInt8,
-                op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip"],
+                op_types_to_quantize=["Conv", "Add", "Relu", "Clip"],
+                nodes_to_quantize=gaining(model),
             )
         finally:
             logger.setLevel(level)
         return target.read_bytes()
+
+
+def prepared(content: bytes) -> onnx.ModelProto:
+    """The same network, ready to be quantised: 16-bit weights in 32 bits, and averages of 2x2 pixels before a 1x1
+    convolution made part of it (a 2x2 convolution of stride 2), for they are slow in 8 bits."""
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    stored = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    made = {name: node for node in graph.node for name in node.output}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    gone, new = [], {}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored:
+            new[node.output[0]] = stored[node.output[0]] = stored[node.input[0]].astype(np.float32)
+            gone.append(node)
+    for node in graph.node:
+        pool = made.get(node.input[0]) if node.op_type == "Conv" else None
+        if pool is None or not _halves(pool) or node.input[1] not in stored:
+            continue
+        sides = shapes.get(pool.input[0], [])[2:]
+        # at the edge of an odd map fewer pixels are averaged
+        if stored[node.input[1]].shape[2:] != (1, 1) or not sides or any(side < 2 or side % 2 for side in sides):
+            continue
+        name = f"{node.input[1]}.pooled"
+        new[name] = np.tile(stored[node.input[1]] / 4, (1, 1, 2, 2))
+        node.input[0], node.input[1] = pool.input[0], name
+        del node.attribute[:]
+        node.attribute.extend([onnx.helper.make_attribute(key, [2, 2]) for key in ("kernel_shape", "strides")])
+        gone.append(pool)
+    for node in gone:
+        graph.node.remove(node)
+    graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in new.items())
+    used = {name for node in graph.node for name in node.input}
+    kept = [entry for entry in graph.initializer if entry.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return model
+
+
+def _halves(node: onnx.NodeProto) -> bool:
+    """Whether it takes the mean of 2x2 pixels, side by side."""
+    facts = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+    return (
+        node.op_type == "AveragePool"
+        and facts.get("kernel_shape") == facts.get("strides") == [2, 2]
+        and not any(facts.get("pads", []))
+    )
+
+
+def gaining(model: onnx.ModelProto, least: int = 16) -> list[str]:
+    """Names of the nodes that are quicker in 8 bits: convolutions over `least` channels and more, on maps, and the sums
+    and rectifiers that follow them; all nodes get names."""
+    stored = {entry.name: list(entry.dims) for entry in model.graph.initializer}
+    found: set[str] = set()
+    # of each tensor, whether it is a map that a chosen node, or the scaling of such a map, has made
+    maps: set[str] = set()
+    squeezed: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+        inputs, output = list(node.input), node.output[0]
+        if node.op_type in ("ReduceMean", "GlobalAveragePool") or any(name in squeezed for name in inputs[:1]):
+            squeezed.add(output)
+        elif node.op_type == "Conv":
+            if stored.get(inputs[1], [0, 0])[1] >= least:
+                found.add(node.name)
+                maps.add(output)
+        elif any(name in maps for name in inputs):
+            maps.add(output)
+            if node.op_type in ("Add", "Relu", "Clip"):
+                found.add(node.name)
+    return sorted(found)
 
 
 def compare(content: bytes, other: bytes, faces: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
