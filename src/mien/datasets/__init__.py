@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +88,28 @@ def one_hot(names: list[str] | tuple[str, ...], labels: tuple[str, ...]) -> tupl
     return targets, majority
 
 
-DATASETS: Registry[Index] = Registry("dataset", "mien.datasets")
+class DataSets(Registry[Index]):
+    """The table of data sets: what no reader foresees of a damaged file is a DataError too."""
+
+    def create(self, name: str, **arguments: Any) -> Index:
+        """Read a data set.
+
+        Raises:
+            UnknownName: there is no such data set.
+            DataError: it cannot be read.
+        """
+        try:
+            return super().create(name, **arguments)
+        except UnicodeDecodeError as error:
+            text = f"a file of its annotations is damaged or no UTF-8 ({error})"
+        except (csv.Error, OSError, LookupError) as error:
+            if isinstance(error, IndexError | KeyError):
+                raise
+            text = f"a file of its annotations cannot be read ({error})"
+        raise DataError(f"{arguments.get('root', name)}: {text}; fetch it again")
+
+
+DATASETS = DataSets("dataset", "mien.datasets")
 
 FAKES: dict[str, Callable[..., Any]] = {}
 """name -> fake(root): writes a tiny tree in the data set's own layout."""

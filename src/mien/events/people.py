@@ -10,6 +10,7 @@ from typing import Any
 
 from mien.errors import InputError
 
+MOST_DIGITS = 12
 COLUMN = "person"
 """Column that names add beside `track`, in the table and in events.csv."""
 
@@ -79,7 +80,7 @@ def read_people(path: str | Path) -> People:
 def _line(path: Path, number: int, row: dict[str, Any]) -> tuple[tuple[str, int], str]:
     track = (row["track"] or "").strip().lstrip("#")
     name = (row[COLUMN] or "").strip()
-    if not track.isdecimal():
+    if not track.isdecimal() or len(track) > MOST_DIGITS:
         raise InputError(f"{path}, line {number}: track is {track!r}; expected a whole number, such as 0")
     if not name or name.isdecimal():
         raise InputError(f"{path}, line {number}: person is {name!r}; expected a name, which is no number")
