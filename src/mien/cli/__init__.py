@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -69,6 +70,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 bench.app.command("growth")(speed.growth)
 bench.app.command("speed")(speed.speed)
+bench.app.command("floor")(speed.floor)
 bench.app.command("run")(study.run)
 bench.app.command("table")(study.table)
 bench.app.command("events")(synthetic.events)
@@ -76,12 +78,28 @@ bench.app.command("fairness")(fairness.fairness)
 app.add_typer(bench.app, name="bench")
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
+def _refusal(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno in FULL:
+        return f"{place}the disk is full; make room and start again, what was whole before is kept"
+    return f"{place}{error.strerror}; the disk does not allow it: name another folder, or see to its rights"
+
+
 def main() -> None:
-    """Entry point: a MienError is one sentence and exit 1; a wrong call is exit 2."""
+    """Entry point: a MienError is one sentence and exit 1, and so is what the disk refuses; a wrong call is exit 2."""
     try:
         app()
     except MienError as error:
         print(f"mien: {printable(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (*FULL, *REFUSED):
+            raise
+        print(f"mien: {printable(_refusal(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("mien: stopped", file=sys.stderr)

@@ -20,13 +20,20 @@ from mien.pipeline.writers import whole_file
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint so that an interruption leaves the old one."""
-    scratch = path.with_suffix(".part")
-    with open(scratch, "wb") as file:
-        torch.save(state, file)
+    """Write a checkpoint so that an interruption leaves the old one.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    with whole_file(path) as part, open(part, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # torch closes its archive while the disk's refusal is on its way, and fails once more
+            refusal = error.__context__
+            raise (refusal if isinstance(refusal, OSError) else error) from None
         file.flush()
         os.fsync(file.fileno())
-    os.replace(scratch, path)
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
