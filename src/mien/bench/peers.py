@@ -54,11 +54,7 @@ _FER = (
 PEERS = (
     # without its own requirements (TensorFlow, torch, moviepy < 2), of which a clip without sound needs the interpreter
     Peer("fer", (("--no-deps", "fer==25.10.3"), _FER), "run_fer.py"),
-    Peer(
-        "PyEmotion",
-        (("PyEmotion==1.0.0",),),
-        ask="import numpy; from PyEmotion import DetectFace; DetectFace('cpu', 0)",
-    ),
+    Peer("PyEmotion", (("PyEmotion==1.0.0",),), "run_pyemotion.py"),
     Peer(
         "deepface",
         (("deepface", "flask"),),

@@ -92,3 +92,32 @@ def speed(
     for one in standings:
         if one.reason:
             typer.echo(f"- {one.name}: {one.reason}")
+
+
+def floor(
+    weights: Annotated[list[str], typer.Argument(help="Weights or .onnx files; the first one's work is the floor.")] = [  # noqa: B006
+        "mien-s"
+    ],
+    threads: Annotated[list[int], typer.Option(min=1, help="Threads; repeat for several.")] = [1, 2],  # noqa: B006
+    batch: Annotated[list[int], typer.Option(min=1, help="Faces a run; repeat for several.")] = [1, 64],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=10, help="Rounds of three timed runs.")] = 40,
+) -> None:
+    """A network's time against what its multiplications and bytes cost at the least, and where the time goes."""
+    from mien.bench.floor import compare, nodes
+    from mien.pipeline.store import find_file
+
+    files = {Path(name).stem: find_file(name) for name in weights}
+    _head("Networks against the machine's floor")
+    cells = []
+    for count in threads:
+        has, rows = compare(files, tuple(batch), count, rounds)
+        typer.echo(f"{count} threads: matrix product {has.gflops:.0f} GFLOP/s, copy {has.gigabytes:.1f} GB/s.\n")
+        for row in rows:
+            size = f"{row.work.macs / 1e6:.1f}", f"{row.work.bytes / 1e6:.1f}"
+            times = f"{row.ms:.3f}", f"{row.ms / row.batch:.3f}", f"{row.floor:.3f}", f"{row.ms / row.floor:.2f}"
+            cells.append([row.name, str(row.threads), str(row.batch), *size, *times, f"{row.gflops:.0f}"])
+    names = ["weights", "threads", "batch", "MACs (M)", "MB", "ms a run", "ms a face", "floor, ms", "ratio", "GFLOP/s"]
+    _table(names, cells)
+    for name, path in files.items():
+        typer.echo(f"{name}, batch 1, by kind of node (measuring adds about 2 microseconds a node):\n")
+        _table(["node", "nodes", "microseconds"], [[k, str(n), f"{t:.0f}"] for k, t, n in nodes(path.read_bytes())[:8]])
