@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.analysis import Run
-from mien.engines.ledger import Ledger
+from mien.engines.ledger import Ledger, Note
 from mien.engines.units import CHUNK, PLAN, Unit, unit_of, units_of
 from mien.engines.worker import Carry, Job, Result
 from mien.errors import InputError
@@ -80,19 +80,20 @@ class Cluster:
         ledger.begin(job.token, self._identity(), resume=resume)
         head = self._head(ledger)
         ledger.forgive()
-        whole = {name for note in ledger.notes() for name in note.sources}
+        known = ledger.notes()
+        whole = {name for note in known for name in note.sources}
         self._over = sum(source.name in whole for source in self.sources)
         wanted = [source for source in self.sources if source.name not in whole]
-        before = {note.unit for note in ledger.notes()}
         begin = time.monotonic()
         try:
             self._carry(wanted, job, carry, ledger)
             ledger.clear()
         finally:
             self.seconds = time.monotonic() - begin
+            notes, before = ledger.notes(), {note.unit for note in known}
             # a stopped run has not been told of all that is whole
-            self.frames = sum(note.frames for note in ledger.notes() if note.unit not in before)
-            self._summarise(ledger, head, lacking)
+            self.frames = sum(note.frames for note in notes if note.unit not in before)
+            self._summarise(notes, head, lacking)
 
     def _carry(self, wanted: list[Source], job: Job, carry: Carry, ledger: Ledger) -> None:
         units = units_of(wanted)
@@ -146,8 +147,7 @@ class Cluster:
             head: dict[str, Any] = json.loads((place / "summary.json").read_text(encoding="utf-8"))
         return head
 
-    def _summarise(self, ledger: Ledger, head: dict[str, Any], lacking: list[Problem]) -> None:
-        notes = ledger.notes()
+    def _summarise(self, notes: Sequence[Note], head: dict[str, Any], lacking: Sequence[Problem]) -> None:
         places = {source.name: i for i, source in enumerate(self.sources)}
         last = len(places)
         entries = [entry for note in notes for entry in note.entries]
