@@ -30,7 +30,7 @@ from mien.datasets.arrays import read_names, read_npy, read_npz
 from mien.datasets.matfile import read_mat, write_mat
 from mien.datasets.pickles import load_arrays
 from mien.errors import DataError, InputError, MienError, UnknownName, WeightsError
-from mien.events.cells import FORMULA, guarded, unguarded
+from mien.events.cells import FORMULA, csv_line, guarded, unguarded
 from mien.events.coding import read_coding
 from mien.events.event import Event, events_csv
 from mien.events.markers import read_markers
@@ -210,6 +210,16 @@ EVIL = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tx", "\rx", "'=1", "
 def test_guards_come_off_again(text: str) -> None:
     assert unguarded(guarded(text)) == text
     assert not guarded(text).startswith(FORMULA)
+
+
+@given(st.lists(st.one_of(st.text(), st.floats(), st.integers(), st.booleans()), min_size=2, max_size=9))
+def test_lines_are_those_of_pythons_writer_and_are_read_back(values: list[Any]) -> None:
+    line = csv_line(values)
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [[str(value) for value in values]]
+    if "\r" not in line:
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerow(values)
+        assert line == file.getvalue()
 
 
 def test_no_cell_of_a_table_is_a_formula_and_all_are_read_back(tmp_path: Path) -> None:

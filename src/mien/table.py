@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import require
-from mien.events.cells import guarded, unguarded
+from mien.events.cells import csv_line, guarded, unguarded
 from mien.faces.quality import NAMES as QUALITY
 from mien.labels import colour
 from mien.types import FrameResult
@@ -92,9 +92,8 @@ class Table:
     def to_csv(self, path: str | Path) -> None:
         """Write comma-separated values, UTF-8, with a header."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.columns)
-            writer.writerows(csv_values(row, self.columns) for row in self.rows)
+            file.write(csv_line(self.columns))
+            file.writelines(csv_line(csv_values(row, self.columns)) for row in self.rows)
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write JSON Lines: one object per row."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -12,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mien.errors import InputError
-from mien.events.cells import guarded
+from mien.events.cells import csv_line, guarded
 
 NEUTRAL = "neutral"
 """The one label that is no expression: it makes no event."""
@@ -146,9 +144,6 @@ def step_s(steps: Iterable[float]) -> float:
 
 def events_csv(rows: Iterable[dict[str, object]], names: Iterable[str] = COLUMNS) -> str:
     """Rows as the text of events.csv: a header, and an empty field for None."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = tuple(names)
-    writer.writerow(names)
-    writer.writerows(["" if row[name] is None else guarded(row[name]) for name in names] for row in rows)
-    return text.getvalue()
+    lines = (csv_line("" if row[name] is None else guarded(row[name]) for name in names) for row in rows)
+    return "".join([csv_line(names), *lines])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError, require
+from mien.events.cells import csv_line
 from mien.table import Row, arrow_schema, csv_values, json_line, read_rows
 
 PROGRESS = ".progress.json"
@@ -133,9 +132,7 @@ class RowWriter:
 def _lines(rows: Iterable[Row], names: Sequence[str], form: str) -> bytes:
     if form != "csv":
         return "".join(json_line(row, names) for row in rows).encode()
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(csv_values(row, names) for row in rows)
-    return text.getvalue().encode()
+    return "".join(csv_line(csv_values(row, names)) for row in rows).encode()
 
 
 def _write_rows(path: Path, rows: Iterable[Row], names: Sequence[str], form: str) -> None:
