@@ -52,7 +52,7 @@ def _session(path: Path) -> tuple[str, dict[str, int]] | None:
     """Person and felt emotions of a session, or None for one of another experiment."""
     try:
         session = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise DataError(f"{path} is not readable XML ({error})") from error
     if "feltEmo" not in session.attrib:
         return None

@@ -34,6 +34,8 @@ def _parse(path: Path) -> ElementTree.Element:
         return ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise DataError(f"{path}, line {error.position[0]}: not well-formed XML ({error})") from error
+    except (ValueError, LookupError) as error:
+        raise DataError(f"{path}: not well-formed XML ({error})") from error
 
 
 def _elements(root: ElementTree.Element, tag: str) -> list[ElementTree.Element]:

@@ -26,6 +26,7 @@ VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".m
 
 FORMULA = "=+-@\t\r"
 """What a spreadsheet takes for the beginning of a formula."""
+CAMERA = re.compile("camera(:[0-9]{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def find_sources(names: list[str]) -> tuple[list[Source], list[Problem]]:
     sources: list[Source] = []
     problems: list[Problem] = []
     for name in names:
-        if name == "camera" or re.fullmatch("camera:[0-9]{1,4}", name):
+        if CAMERA.fullmatch(name):
             sources.append(Source(name, "camera"))
         elif _exists(name) and os.path.isdir(name):
             _walk(name, sources, problems)
@@ -110,7 +111,7 @@ def _add(path: str, sources: list[Source], problems: list[Problem]) -> None:
         what = "is neither a file nor a folder" if os.path.exists(path) else "is a link that leads to no file"
         problems.append(Problem(path, what))
     else:
-        name = f".{os.sep}{path}" if path[0] in FORMULA or path.startswith("camera") else path
+        name = f".{os.sep}{path}" if path[0] in FORMULA or CAMERA.fullmatch(path) else path
         sources.append(Source(name, _kind(path)))
 
 
