@@ -95,7 +95,7 @@ def speed(
 
 
 def floor(
-    weights: Annotated[list[str], typer.Argument(help="Weights or .onnx files; the first one's work is the floor.")] = [  # noqa: B006
+    weights: Annotated[list[str], typer.Argument(help="Weights or .onnx files.")] = [  # noqa: B006
         "mien-s"
     ],
     threads: Annotated[list[int], typer.Option(min=1, help="Threads; repeat for several.")] = [1, 2],  # noqa: B006
@@ -121,3 +121,33 @@ def floor(
     for name, path in files.items():
         typer.echo(f"{name}, batch 1, by kind of node (measuring adds about 2 microseconds a node):\n")
         _table(["node", "nodes", "microseconds"], [[k, str(n), f"{t:.0f}"] for k, t, n in nodes(path.read_bytes())[:8]])
+
+
+def profile(
+    clip: Annotated[Path, typer.Argument(help="A video.")],
+    detector: Annotated[str, typer.Option(help="Face detector.")] = "auto",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each stage's median counts.")] = 3,
+) -> None:
+    """Where the time of a clip goes, from file to table, on one core."""
+    from mien.bench.profile import profile as measure
+
+    frames, stages = measure(clip, detector=detector, rounds=rounds)
+    whole = sum(stages.values())
+    _head(f"{clip.name}, {frames} frames, detector {detector}, one core")
+    cells = [[name, f"{s:.3f}", f"{1e3 * s / frames:.3f}", f"{s / whole:.1%}"] for name, s in stages.items()]
+    cells.append(["all", f"{whole:.3f}", f"{1e3 * whole / frames:.3f}", f"{frames / whole:.1f} frames/s"])
+    _table(["stage", "processor seconds", "ms a frame", "share"], cells)
+
+
+def start(
+    picture: Annotated[Path, typer.Argument(help="A picture with a face.")],
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, after one to warm up.")] = 5,
+) -> None:
+    """Start-up beside a bare `python -c pass`: help, import, first picture; processor seconds and seconds."""
+    from mien.bench.start import measure
+
+    rows = measure(picture, rounds)
+    _head("Start-up")
+    bare = rows[0]
+    cells = [[r.name, f"{r.cpu_s:.3f}", f"{r.seconds:.3f}", f"{r.cpu_s - bare.cpu_s:+.3f}"] for r in rows]
+    _table(["command", "processor seconds, median", "seconds, median", "beyond bare Python"], cells)
