@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -283,6 +285,16 @@ def test_further_columns_of_a_folder(tmp_path: Path, portrait: np.ndarray) -> No
     extra = DATASETS.create("folder", root=root).extra
     assert list(extra) == ["skin", "age", "site"]  # what training would take for votes is left out
     assert extra["site"].tolist() == ["Rome", *[""] * 11]
+
+
+def test_no_torch_is_needed(tmp_path: Path, portrait: np.ndarray) -> None:
+    """Nor by `bench robust`, which shares files with it."""
+    root = own_pictures(tmp_path / "mine", portrait)
+    block = "import sys; sys.modules['torch'] = None; import mien.bench.robust; from mien.cli import main; main()"
+    command = [sys.executable, "-c", block, "bench", "fairness", "folder", str(root), "--group", "skin"]
+    done = subprocess.run([*command, "--weights", "mien-s"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "light minus dark" in done.stdout
 
 
 def test_real_clips_state_the_gender_of_45_people() -> None:

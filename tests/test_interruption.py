@@ -177,8 +177,7 @@ def test_what_training_writes_is_replaced_whole(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_result_line_that_was_broken_off(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from mien.bench.results import add_line, read_lines
+    from mien.bench.lines import add_line, read_lines
     from mien.errors import DataError
 
     path = tmp_path / "deep" / "results.jsonl"

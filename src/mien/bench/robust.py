@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.bench.results import read_lines
+from mien.bench.lines import read_lines
 from mien.datasets import SPLITS
 from mien.datasets.faces import FaceSet
 from mien.errors import DataError, UnknownName, WeightsError

@@ -84,8 +84,9 @@ def show(
 
 def _network(name: str, facts: dict[str, Any], as_json: bool) -> None:
     from mien.bench.costs import read_costs
+    from mien.bench.lines import read_lines
     from mien.bench.measured import COSTS, RESULTS, measured
-    from mien.bench.results import of_network, read_lines
+    from mien.bench.results import of_network
     from mien.explain.anatomy import anatomy
     from mien.explain.diagram import text
 

@@ -45,9 +45,10 @@ def table(
 
     require("torch", "train")
     from mien.bench.costs import read_costs
+    from mien.bench.lines import read_lines
     from mien.bench.measured import COSTS, measured
-    from mien.bench.results import read_lines, waiting
     from mien.bench.results import table as make
+    from mien.bench.results import waiting
 
     if results is None:
         results = RESULTS if RESULTS.is_file() else measured(RESULTS.name)
