@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.console import printable
-from mien.events.cells import guarded
 
 if TYPE_CHECKING:
     from mien.events.coding import Coding
@@ -196,6 +195,8 @@ def _write(
 
 def _write_pairs(path: Path, pairs: Sequence[Pair], sides: Sides) -> None:
     """A line for each event of either coding, with its match beside it."""
+    from mien.events.cells import guarded
+
     times = ("onset_s", "apex_s", "offset_s")
     header = ["label", "iou", *(f"first_{t}" for t in times), *(f"second_{t}" for t in times)]
     rows: list[tuple[float, list[Any]]] = []
@@ -219,6 +220,8 @@ def _write_pairs(path: Path, pairs: Sequence[Pair], sides: Sides) -> None:
 
 def _write_confusion(path: Path, figures: dict[str, Any]) -> None:
     """Frames: a line for each label of the first coding, a column for each of the second."""
+    from mien.events.cells import guarded
+
     table = figures["frames"].get("top_label", figures["frames"]["events"])["confusion"]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
