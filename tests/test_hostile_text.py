@@ -293,6 +293,26 @@ def test_the_servers_own_page_shows_no_name_of_others() -> None:
     assert "innerHTML" not in home.page()
 
 
+def asked(headers: dict[str, str]) -> tuple[int, str] | None:
+    """What the guard of a server for this machine alone says to a request with these headers."""
+    guard = pytest.importorskip("mien.server.guard")
+    from mien.server.metrics import Metrics
+    from mien.server.settings import Settings
+
+    raw = [(name.encode(), value.encode("latin1")) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/analyze", "headers": raw}
+    return guard.Guard(None, Settings(), Metrics())._refused(scope)
+
+
+def test_headers_that_are_no_addresses_are_those_of_strangers() -> None:
+    assert asked({"host": "localhost:8642"}) is None
+    assert asked({"host": "localhost:8642", "origin": "http://localhost:8642"}) is None
+    for origin in ("http://[x", "http://]\xff", "null", "//", ""):
+        assert (asked({"host": "localhost:8642", "origin": origin}) or (0,))[0] == 403, origin
+    for host in ("[", "]", "[::x]", "", "evil.example", "localhost@evil.example"):
+        assert (asked({"host": host}) or (0,))[0] == 403, host
+
+
 # ----------------------------------------------------------------------------------------------------------- terminals
 
 

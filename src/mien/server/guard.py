@@ -9,7 +9,7 @@ import json
 import logging
 import time
 import traceback
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,13 +84,17 @@ class Guard:
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        host = _address(f"//{headers.get('host', '')}").hostname or ""
         if is_loopback(self._settings.host) and not (is_loopback(host) or host in self._hosts):
             # a name that somebody else points at this machine (DNS rebinding)
             return 403, "this server answers to localhost alone; start it with --host or name the site with --origin"
         origin = headers.get("origin")
         asks = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        own = origin is None or urlsplit(origin).netloc == headers.get("host") or origin in self._settings.origins
+        own = (
+            origin is None
+            or (_address(origin).netloc or "?") == headers.get("host")
+            or origin in self._settings.origins
+        )
         if asks and not own:
             return 403, "pages of other sites may not call this server; start it with --origin to allow one"
         scope["mien.owner"] = ""
@@ -103,6 +107,16 @@ class Guard:
                 return 401, "this server wants a token: send the header `Authorization: Bearer TOKEN`"
             scope["mien.owner"] = fingerprint(token)
         return None
+
+
+def _address(text: str) -> SplitResult:
+    """The parts of an address; none of one that is no address."""
+    try:
+        parts = urlsplit(text)
+        parts.hostname  # noqa: B018  (raises for some that could be split)
+    except ValueError:
+        return urlsplit("")
+    return parts
 
 
 def _token(scope: Scope, headers: Headers) -> str:

@@ -64,6 +64,7 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
     from mien.analysis import Run
     from mien.events import EventOptions
     from mien.events.second_pass import Timing
+    from mien.pipeline.decoding import Decoder
     from mien.pipeline.flow import Flow, Options
     from mien.pipeline.writers import read_progress
     from mien.report.copies import draw_copies
@@ -84,7 +85,8 @@ def _work(facts: dict[str, Any], tell: Tell) -> tuple[list[str], bool]:
         shutil.rmtree(result)  # the weights were replaced between two starts: the rows must be of one kind
         note = None
     already = sum(state["frames"] for state in note["sources"].values()) if note else 0
-    run = Run(flow, result, options["format"], timing=Timing(options["smooth"], options["baseline"], events))
+    timing = Timing(options["smooth"], options["baseline"], events)
+    run = Run(flow, result, options["format"], timing=timing, decoder=Decoder(facts["patience_s"]))
     run.watch = Watch(tell, facts, totals, already)
     tell({"stage": "analysing", "frames": already, "frames_expected": sum(totals.values()) or None})
     run.analyze(usable, resume=True)

@@ -161,6 +161,7 @@ class Runner:
             "max_pixels": settings.max_pixels,
             "max_duration_s": settings.max_duration_s,
             "memory_bytes": settings.memory_bytes,
+            "patience_s": settings.timeout_s / 2,  # a file is given up before its job is
             "threads": settings.threads,
             "device": settings.device,
         }
