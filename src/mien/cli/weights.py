@@ -19,15 +19,19 @@ def get(name: Annotated[str, typer.Argument(help="Name of the weights, such as y
 
 @app.command("verify")
 def verify() -> None:
-    """Open every weight file that is here and check it."""
+    """Open every weight file that is here and check it against its pinned SHA-256."""
     from mien.errors import MienError
     from mien.pipeline.model import Model
-    from mien.pipeline.store import REMOTE, find_file, packaged, sha256, user_folder
+    from mien.pipeline.store import REMOTE, find_file, packaged, pinned, sha256, user_folder
 
     failed = False
     for name in packaged():
         try:
             spec = Model(find_file(name)).spec
+            if sha256(find_file(name)) != pinned().get(name):
+                failed = True
+                typer.echo(f"{name}: is not the file of this release (SHA-256 differs); install mien again")
+                continue
             typer.echo(f"{name}: whole, {spec.task}, SHA-256 {sha256(find_file(name))}")
         except MienError as error:
             failed = True

@@ -56,6 +56,12 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def pinned() -> dict[str, str]:
+    """SHA-256 of each weight file in the package, as the release has it (`SHA256SUMS` beside them)."""
+    lines = (PACKAGED / "SHA256SUMS").read_text(encoding="ascii").split()
+    return {file.removesuffix(".onnx"): digest for digest, file in zip(lines[::2], lines[1::2], strict=True)}
+
+
 def find_file(name: str) -> Path:
     """The file of weights called `name`, or at the path `name`.
 
