@@ -27,6 +27,7 @@ from mien.media import MOST_PIXELS, picture_size
 from mien.pipeline.decoding import Decoder, DecoderDied
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import Source, find_sources, frames, length, read_picture
+from mien.report.copies import draw_copies, stems_of
 
 # ------------------------------------------------------------------------------------------------ sizes by the header
 
@@ -169,6 +170,21 @@ def test_a_duration_that_lies_is_told_and_costs_nothing(tmp_path: Path, make_cli
     assert run.state[str(path)].frames == 5
 
 
+def test_times_that_jump_cost_the_annotated_copy_and_no_more(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    times = [0, 40, 80, 2_000_000_000, 2_000_000_040]
+    images = [np.zeros((32, 32, 3), np.uint8)] * 5
+    path = make_clip(tmp_path / "a.mkv", images, times)
+    other = make_clip(tmp_path / "b.mp4", images)
+    run = Run(Flow(Options(threads=1, detector="none")), tmp_path / "out")
+    run.analyze([str(path), str(other)])
+    assert not run.problems
+    draw_copies(run, overlay=True, anonymous=False, plot=True)
+    assert [problem.source for problem in run.problems] == [str(path)]
+    assert "no annotated copy can be made" in run.problems[0].reason
+    made = sorted(file.name for file in (tmp_path / "out").glob("?.*"))
+    assert made == ["a.timeline.png", "b.overlay.mp4", "b.timeline.png"]
+
+
 def test_metadata_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w", options={"metadata": ""}) as target:
@@ -244,6 +260,20 @@ def test_any_name_is_a_source_or_a_problem(name: str, tmp_path: Path, monkeypatc
         return
     sources, problems = find_sources([name])
     assert sources or problems
+
+
+def test_very_long_names_leave_room_for_what_follows(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    names = [f"{'v' * 240}{k}.mp4" for k in range(2)] + ["ä" * 120 + ".mp4"]
+    for name in names:
+        small(tmp_path / name, make_clip, 2)
+    sources, _ = find_sources([str(tmp_path)])
+    stems = stems_of(sources)
+    assert len(set(stems.values())) == 3
+    assert all(len(f"{stem}.overlay.mp4.part".encode()) <= 255 for stem in stems.values())
+    run = Run(Flow(Options(threads=1, detector="none")), tmp_path / "out")
+    run.analyze([str(tmp_path)])
+    draw_copies(run, overlay=True, anonymous=False, plot=True)
+    assert len(list((tmp_path / "out").glob("*.overlay.mp4"))) == 3
 
 
 # ----------------------------------------------------------------------------------------------- decoders that die
