@@ -41,8 +41,9 @@ def describe(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     regions = ((x1 - 0.1 * w, y1 - 0.4 * h, x2 + 0.1 * w, y2), (x1 - 0.2 * w, y2, x2 + 0.2 * w, y2 + 0.8 * h))
     parts = []
     for left, top, right, bottom in regions:
-        a, b = int(np.clip(left, 0, width - 1)), int(np.clip(right, 1, width))
-        c, d = int(np.clip(top, 0, height - 1)), int(np.clip(bottom, 1, height))
+        # numpy's clip takes longer than all else here
+        a, b = int(min(max(left, 0), width - 1)), int(min(max(right, 1), width))
+        c, d = int(min(max(top, 0), height - 1)), int(min(max(bottom, 1), height))
         if b - a < 2 or d - c < 2:
             parts.append(np.zeros(BINS[0] * BINS[1] + 8, np.float32))
             continue
