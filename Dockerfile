@@ -7,7 +7,7 @@
 #   ... -p 8642:8642 -v ./tokens:/tokens:ro mien --token-file /tokens
 FROM python:3.11-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+COPY pyproject.toml README.md LICENSE CHANGELOG.md sbom.cdx.json ./
 COPY docs/measured/results.jsonl docs/measured/costs.json docs/measured/
 COPY src src
 RUN python -m venv /opt/mien && /opt/mien/bin/pip install --no-cache-dir '.[serve,postgres]'

@@ -62,7 +62,7 @@ class RowWriter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if offset is None:
-                for name in (*ABOUT_ROWS, f"faces.{form}"):
+                for name in (*ABOUT_ROWS, *(["faces.parquet"] if form == "parquet" else [])):
                     (folder / name).unlink(missing_ok=True)
             self._file = FileIO(self.working, "r+" if offset is not None else "w")
             if offset is None and form == "csv":
