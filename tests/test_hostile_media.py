@@ -27,6 +27,7 @@ from mien.media import MOST_PIXELS, picture_size
 from mien.pipeline.decoding import Decoder, DecoderDied
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import Source, find_sources, frames, length, read_picture
+from mien.report.chart import ticks
 from mien.report.copies import draw_copies, stems_of
 
 # ------------------------------------------------------------------------------------------------ sizes by the header
@@ -183,6 +184,13 @@ def test_times_that_jump_cost_the_annotated_copy_and_no_more(tmp_path: Path, mak
     assert "no annotated copy can be made" in run.problems[0].reason
     made = sorted(file.name for file in (tmp_path / "out").glob("?.*"))
     assert made == ["a.timeline.png", "b.overlay.mp4", "b.timeline.png"]
+
+
+@pytest.mark.parametrize("last_s", [0.1, 10.0, 5000.0, 1e6, 1e9, 1e15])
+def test_an_axis_has_few_ticks_however_long_a_video_claims_to_be(last_s: float) -> None:
+    at = ticks(0.0, last_s)
+    assert 2 <= len(at) <= 13
+    assert at[-1] <= last_s * 1.001
 
 
 def test_metadata_that_are_no_text_do_no_harm(tmp_path: Path) -> None:

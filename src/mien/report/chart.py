@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,10 @@ _STEPS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 18
 
 
 def ticks(first_s: float, last_s: float, most: int = 11) -> np.ndarray:
-    """Round times for an axis, at most about `most` of them."""
-    step = next((s for s in _STEPS_S if (last_s - first_s) / s <= most), _STEPS_S[-1])
+    """Round times for an axis, at most about `most` of them, also where times lie by years."""
+    span = last_s - first_s
+    days = _STEPS_S[-1] * math.ceil(max(1.0, span / _STEPS_S[-1] / most))
+    step = next((s for s in _STEPS_S if span / s <= most), days)
     count = np.arange(np.ceil(first_s / step - 1e-9), np.floor(last_s / step + 1e-9) + 1)
     return np.asarray(np.round(count * step, 6) + 0.0)
 
