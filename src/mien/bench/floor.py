@@ -147,7 +147,7 @@ def _varint(value: int) -> bytes:
 
 @dataclass(frozen=True)
 class Standing:
-    """A network against its floor: milliseconds of one run, the 10th percentile, which other programs hardly disturb."""
+    """A network against its floor: milliseconds of a run, the 10th percentile, hardly disturbed by other programs."""
 
     name: str
     batch: int
@@ -174,7 +174,7 @@ def floor_ms(asked: Work, has: Machine) -> float:
 def compare(
     files: dict[str, Path], batches: tuple[int, ...], threads: int, rounds: int = 40
 ) -> tuple[Machine, list[Standing]]:
-    """Several files in turn, on so many threads, each against the floor of its own work, in 32 bits also if it uses 8."""
+    """Several files in turn, on so many threads, each against the floor of its own work done in 32 bits."""
     from mien.pipeline.session import open_session
 
     has = machine(threads)
