@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from mien.analysis import Run
 from mien.cli import app
+from mien.engines import on_ray
 from mien.engines.chunks import chunk_frames, cut, join, seam
 from mien.engines.cluster import Cluster
 from mien.engines.ledger import Ledger, Note
@@ -356,6 +358,23 @@ def test_without_ray_the_answer_is_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     done = CliRunner().invoke(app, ["analyze", "a.mp4", "-o", str(tmp_path), "--engine", "ray"])
     assert done.exit_code == 1
     assert "pip install 'mien[cluster]'" in str(done.exception)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere:port"])
+def test_an_address_where_nobody_answers(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SimpleNamespace(is_initialized=lambda: False, __version__="2")
+    monkeypatch.setattr(on_ray, "import_ray", lambda *, local: ray)
+    unit = unit_of([Source("a.mp4", "video")])
+    with pytest.raises(InputError, match=f"no Ray answers at {address}"):
+        next(on_ray.RayEngine(address).carry([unit], job_of(tmp_path)))
+
+
+def test_more_threads_than_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SimpleNamespace(is_initialized=lambda: True, cluster_resources=lambda: {"CPU": 8.0}, __version__="2")
+    monkeypatch.setattr(on_ray, "import_ray", lambda *, local: ray)
+    engine = on_ray.RayEngine(cpus=2, threads=3)
+    with pytest.raises(InputError, match="3 threads a worker, but Ray gives 2 cores"):
+        next(engine.carry([unit_of([Source("a.mp4", "video")])], job_of(tmp_path)))
 
 
 # --- Ray ---

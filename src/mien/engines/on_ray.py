@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import ModuleType, TracebackType
@@ -26,6 +27,9 @@ STORE_BYTES = 100 << 20
 RESULT_BYTES = 1 << 20
 """More than a task gives back: Ray Data starts no more tasks than the store could hold results of."""
 MANY = 20
+"""Units a worker from which on each worker gets one in advance."""
+PATIENCE_S = 10.0
+"""How long a cluster's address may take to answer."""
 MOST_TASKS = 10_000
 """Of more units, several are one task, so that Ray does not keep books of millions."""
 
@@ -84,9 +88,10 @@ class RayEngine:
         }  # fmt: skip
         address = self._address
         try:
+            _reach(address)
             with _silent():
                 self._ray.init(address=address or "local", **quiet, **({} if address else local))
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             where = f"no Ray answers at {address}" if address else "Ray does not start on this machine"
             raise InputError(f"{where} ({(str(error) or type(error).__name__).splitlines()[0]})") from error
 
@@ -139,6 +144,17 @@ class Carrier:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reach(address: str) -> None:
+    """Knock at a cluster's port: Ray itself would wait for minutes where nobody is.
+
+    Raises:
+        OSError, ValueError: nobody answers there, or it is no address.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
 
 
 @contextmanager
