@@ -1,9 +1,10 @@
 """Print accuracy under occluders, and paired gains against the first weights, of folders by `mien bench robust`.
 
-python scripts/compare_robust.py FER2013_FOLDER BENCH_FOLDER... [--faces N]
+python scripts/compare_robust.py FER2013_FOLDER BENCH_FOLDER... [--faces N] [--against WEIGHTS]
 
 All folders must hold answers to the same faces: the same --faces, --split test and --seed 0. The gain is in points,
-with the 95 % interval of the paired difference, against the first weights as they come, under the same occluders.
+with the 95 % interval of the paired difference, against the first weights (or WEIGHTS) as they come, under the same
+occluders.
 """
 
 from __future__ import annotations
@@ -36,11 +37,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--faces", type=int, default=0)
+    parser.add_argument("--against", default="", help="compare with these weights as they come, not with the first")
     given = parser.parse_args()
     everything = load_split("ferplus", given.data, "all")
     faces = sample(everything[everything.split == SPLITS.index("test")], given.faces, 0)
     truth, said = faces.majority, answers(given.folders)
-    first = next(iter(said))
+    first = (given.against, "plain") if given.against else next(iter(said))
+    if first not in said:
+        parser.error(
+            f"no answers of {given.against}, as they come; there are {', '.join(sorted({k for k, _ in said}))}"
+        )
     strengths = sorted(said[first])
     print("| weights, way | " + " | ".join("clean" if s == 0 else f"{s:.0%}" for s in strengths) + " |")
     print("| --- |" + " --- |" * len(strengths))
