@@ -182,12 +182,12 @@ def compare(
     found = []
     for batch in batches:
         asked = {name: work(content, batch) for name, (content, _) in sessions.items()}
-        calls = {}
+        calls: dict[tuple[str, int], Callable[[], Any]] = {}
         for name, (_, session) in sessions.items():
             entry = session.get_inputs()[0]
             shape = [batch, *(side if isinstance(side, int) else 1 for side in entry.shape[1:])]
             x = np.random.default_rng(0).random(shape, np.float32)
-            calls[(name, batch)] = lambda s=session, n=entry.name, x=x: s.run(None, {n: x})
+            calls[(name, batch)] = lambda s=session, n=entry.name, x=x: s.run(None, {n: x})  # type: ignore[misc]
         for row in interleaved(calls, rounds if batch == 1 else max(3, rounds // 10)):
             floor = floor_ms(asked[row.name], has)
             found.append(Standing(row.name, batch, threads, asked[row.name], row.low * batch, floor))

