@@ -23,12 +23,15 @@ from hypothesis import strategies as st
 import mien.pipeline.decoding as decoding
 from mien.analysis import Run
 from mien.errors import InputError, MienError
+from mien.faces.detectors.blazeface import tiles
+from mien.faces.track import Tracker
 from mien.media import MOST_PIXELS, picture_size
 from mien.pipeline.decoding import Decoder, DecoderDied
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import Source, find_sources, frames, length, read_picture
 from mien.report.chart import ticks
 from mien.report.copies import draw_copies, stems_of
+from mien.types import Frame
 
 # ------------------------------------------------------------------------------------------------ sizes by the header
 
@@ -184,6 +187,16 @@ def test_times_that_jump_cost_the_annotated_copy_and_no_more(tmp_path: Path, mak
     assert "no annotated copy can be made" in run.problems[0].reason
     made = sorted(file.name for file in (tmp_path / "out").glob("?.*"))
     assert made == ["a.timeline.png", "b.overlay.mp4", "b.timeline.png"]
+
+
+@pytest.mark.parametrize("shape", [(1, 12_336), (12_336, 3), (24, 60_000), (2, 2), (1, 1)])
+def test_slivers_are_looked_at_quickly(shape: tuple[int, int]) -> None:
+    """A JPEG of 700 bytes and 12,336 x 3 pixels took half a minute: a thousand squares of one pixel."""
+    flow = Flow(Options(threads=1, detector="blazeface", min_face=1))
+    begin = time.perf_counter()
+    list(flow.run([Frame(np.zeros((*shape, 3), np.uint8), 0, 0.0)], Tracker()))
+    assert time.perf_counter() - begin < 2
+    assert len(tiles(960, 1)) == 1 + 20  # 960 is the most that a flow hands to it
 
 
 @pytest.mark.parametrize("last_s", [0.1, 10.0, 5000.0, 1e6, 1e9, 1e15])

