@@ -132,6 +132,7 @@ def test_an_environment_is_made_once_and_a_failure_is_told(tmp_path: Path, monke
     monkeypatch.setattr(peers, "_measure", lambda *given, **named: None)
     found = peers.compare(Path("clip.mp4"), tmp_path, rounds=1, say=lambda said: None)
     assert found[1].reason == "No matching distribution found for some"
+    assert not (tmp_path / "absent").exists()
     with pytest.raises(InputError, match="no peer is called 'nobody'; there are: absent"):
         peers.compare(Path("clip.mp4"), tmp_path, peers=["nobody"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -99,8 +100,12 @@ def install(peer: Peer, folder: Path, minutes: float, say: Say = print) -> Path:
         return python
     say(f"{peer.name}: making its environment in {place}")
     venv.create(place, with_pip=True, clear=True)
-    for step in peer.pip:
-        _call([str(python), "-m", "pip", "install", "--no-input", "--quiet", *step], 60 * minutes)
+    try:
+        for step in peer.pip:
+            _call([str(python), "-m", "pip", "install", "--no-input", "--quiet", *step], 60 * minutes)
+    except MienError:
+        shutil.rmtree(place, ignore_errors=True)  # half an environment can be gigabytes
+        raise
     (place / READY).write_text(json.dumps(wanted), encoding="utf-8")
     return python
 
