@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import os
 import pickle
 import re
@@ -40,7 +41,7 @@ from mien.pipeline.flow import Flow, Options
 from mien.pipeline.model import checked, load
 from mien.pipeline.sources import find_sources
 from mien.pipeline.store import find_file
-from mien.report.page import write_report
+from mien.report.page import PageOptions, write_report
 from mien.spec import Spec
 from mien.table import Table, read_rows
 from page_kit import EVENT, make_folder, row
@@ -274,6 +275,19 @@ def test_the_report_runs_nothing_that_names_and_markers_hold(tmp_path: Path) -> 
     assert "&lt;script&gt;alert(1)" in page
     assert "<script" not in page
     assert not re.search(r"<img[^>]+onerror", page)
+
+
+def test_thumbnails_are_not_read_from_what_brought_a_decoder_down(
+    portrait_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(portrait_file.parent)
+    folder = make_folder(tmp_path / "out", [row(portrait_file.name, 0, 1, time=False, track=None)])
+    assert "data:image/jpeg" in write_report(folder, options=PageOptions(thumbnails=True)).read_text()
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["sources"][0]["broken"] = True
+    (folder / "summary.json").write_text(json.dumps(summary))
+    page = write_report(folder, options=PageOptions(thumbnails=True)).read_text()
+    assert "data:image/jpeg" not in page
 
 
 def test_a_notebook_shows_names_and_runs_none() -> None:

@@ -68,7 +68,11 @@ def write_report(folder: Path, out: Path | None = None, options: PageOptions | N
     images = Thumbs()
     if options.thumbnails:
         stills = [Wanted((s.source, 0, str(s.face)), None) for s in found.stills]
-        images = thumbnails([*wanted, *stills], found, blur=options.blur)
+        # what has brought a decoder down is not decoded again
+        broken = {entry["source"] for entry in results.entries if entry.get("broken")}
+        safe = [one for one in (*wanted, *stills) if one.key[0] not in broken]
+        images = thumbnails(safe, found, blur=options.blur)
+        images.lost += sorted(broken)
     text = _environment().get_template("page.html").render(_context(results, found, images, shown, chosen, options))
     out = out or folder / NAME
     _write(out, text)
