@@ -77,7 +77,7 @@ def attack(name: str, seconds: int, folder: Path) -> dict[str, object]:
         command = [sys.executable, str(HERE / "one.py"), name, str(left), str(folder)]
         with open(folder / "log", "ab") as log:
             try:
-                code = subprocess.run(command, stdout=log, stderr=log, timeout=left + 60, check=False).returncode
+                code = subprocess.run(command, stdout=log, stderr=log, timeout=left + 240, check=False).returncode
             except subprocess.TimeoutExpired:
                 code = -1
         found = re.findall(rb"ERROR: libFuzzer: ([a-z-]+)", (folder / "log").read_bytes())
