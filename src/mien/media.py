@@ -7,6 +7,7 @@ import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -22,6 +23,8 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,asf,flv,live_flv,ogg,gif,"
     "mjpeg,dv,mxf,nut,rm,wav,w64,mp3,aac,flac,amr,aiff,au,caf"
 )
+# tags that are no UTF-8; from PyAV 19 on they are kept as they are without being asked
+_BROKEN_TEXT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xDA)))
 
@@ -33,11 +36,13 @@ def open_media(path: str | Path) -> InputContainer:
         OSError, av.FFmpegError, ValueError: as PyAV raises them.
     """
     # a name such as `http:...` or `concat:...` is a file's name here, and nothing else
-    return av.open(
+    container: InputContainer = av.open(
         f"file:{os.fspath(path)}",
         options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
-        metadata_errors="replace",
+        **_BROKEN_TEXT,
     )
+    return container
+    return container
 
 
 def regular(path: str | Path) -> bool:
