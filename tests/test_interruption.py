@@ -354,3 +354,38 @@ def test_notes_come_after_the_rows_they_speak_of(tmp_path: Path, monkeypatch: py
     write_whole(tmp_path / PROGRESS, "{}")
     writer.close()
     assert done == ["rows", PROGRESS]
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_job_is_not_given_up_because_the_clock_was_set(
+    jump: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that says nothing for a second, while the machine's clock goes eleven days back or forward."""
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("prometheus_client")
+    import asyncio
+    import time
+    from types import SimpleNamespace
+
+    from mien.server.runner import Runner
+
+    lines: list[tuple[float, bytes]] = [(0.0, b'{"stage": "analysing"}\n'), (9.0, b""), (0.0, b"")]
+    killed: list[bool] = []
+    plain, begun = time.time, []
+
+    class Out:
+        async def readline(self) -> bytes:
+            seconds, line = lines.pop(0)
+            await asyncio.sleep(seconds)  # nine seconds are more than the runner waits before it looks at the clock
+            begun.append(True)
+            return line
+
+    monkeypatch.setattr(time, "time", lambda: plain() + (jump if begun else 0))
+    runner: Any = object.__new__(Runner)
+    runner._settings, runner.folder, runner.progress = SimpleNamespace(timeout_s=30.0), tmp_path, {}
+    process: Any = SimpleNamespace(stdout=Out(), kill=lambda: killed.append(True))
+    job: Any = SimpleNamespace(id="x")
+    last, hung = asyncio.run(runner._follow(job, process))
+    assert not hung
+    assert not killed
+    assert last == {"stage": "analysing"}
