@@ -98,7 +98,7 @@ def analyze_on_ray(
 
 def _report(cluster: Cluster, *, as_json: bool, stopped: bool) -> None:
     path = cluster.folder / "summary.json"
-    if not cluster.sources and not cluster.problems:
+    if not path.is_file():
         return  # stopped before anything began
     summary = json.loads(path.read_text(encoding="utf-8"))
     if as_json:

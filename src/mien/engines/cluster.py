@@ -137,6 +137,7 @@ class Cluster:
         for name in ("threads", "batch"):
             del options[name]
         restorer = {"restorer": self.flow.restorer.sha256} if self.flow.restorer else {}
+        options["chunk_seconds"] = self.chunk_s
         timing = {"smooth": self.timing.smooth, "events": self.timing.facts()}
         return {**options, **restorer, **timing, "sha256": self.flow.model.sha256}
 
