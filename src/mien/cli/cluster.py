@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.console import printable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -114,7 +116,7 @@ def _report(cluster: Cluster, *, as_json: bool, stopped: bool) -> None:
         note = " (stopped; go on with --resume)" if stopped else ""
         typer.echo(f"{cluster.folder / 'faces'}, events and summary.json{note}")
     for problem in cluster.problems:
-        typer.echo(f"mien: {problem.source}: {problem.reason}", err=True)
+        typer.echo(f"mien: {printable(f'{problem.source}: {problem.reason}')}", err=True)
 
 
 class _Progress:
