@@ -19,7 +19,7 @@ from mien.bench import floor, peers, profile
 from mien.bench.clip_child import peak_mb
 from mien.bench.growth import CELL, SIDE, crowd, crowd_clip, line, portraits
 from mien.bench.peers import PEERS, Peer, Standing, cut_clip, drive, install, rows
-from mien.bench.speed import clip_speed
+from mien.bench.speed import clip_speed, loop_clip
 from mien.bench.start import commands
 from mien.errors import InputError, MienError
 from mien.faces.detectors import blazeface
@@ -73,6 +73,17 @@ def test_the_beginning_of_a_clip(make_clip: Callable[..., Path], tmp_path: Path)
     part = cut_clip(whole, tmp_path / "part.mp4", 0.4)
     with av.open(str(part)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 10
+
+
+def test_a_file_that_is_no_video_is_told(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    for path in (broken, tmp_path / "nothing.mp4"):
+        for call in (cut_clip, loop_clip):
+            with pytest.raises(InputError, match="not a video that can be read"):
+                call(path, tmp_path / "out.mp4", 1.0)
+        with pytest.raises(InputError, match="not a video that can be read"):
+            peers.compare(path, tmp_path, say=lambda said: None)
 
 
 def test_rows_are_medians_and_ratios_to_the_first() -> None:
@@ -130,6 +141,7 @@ def test_an_environment_is_made_once_and_a_failure_is_told(tmp_path: Path, monke
     monkeypatch.setattr(peers, "_call", refuse)
     monkeypatch.setattr(peers, "PEERS", (Peer("absent", (("absent",),)),))
     monkeypatch.setattr(peers, "_measure", lambda *given, **named: None)
+    monkeypatch.setattr(peers, "check_clip", lambda clip: None)
     found = peers.compare(Path("clip.mp4"), tmp_path, rounds=1, say=lambda said: None)
     assert found[1].reason == "No matching distribution found for some"
     assert not (tmp_path / "absent").exists()

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 
+from mien.bench.speed import check_clip
 from mien.errors import InputError, MienError
 
 DRIVERS = Path(__file__).parent / "drivers"
@@ -156,11 +157,10 @@ def cut_clip(clip: Path, out: Path, seconds: float) -> Path:
     """The beginning of the picture track, without re-encoding.
 
     Raises:
-        InputError: it has no picture track.
+        InputError: it has none, or cannot be opened.
     """
+    check_clip(clip)
     with av.open(str(clip)) as source, av.open(str(out), "w") as target:
-        if not source.streams.video:
-            raise InputError(f"{clip}: has no picture track")
         stream = source.streams.video[0]
         added = target.add_stream_from_template(stream)
         added.time_base = stream.time_base
@@ -196,6 +196,7 @@ def compare(
     Raises:
         InputError: an unknown peer is named.
     """
+    check_clip(clip)
     unknown = set(peers) - {peer.name for peer in PEERS}
     if unknown:
         raise InputError(f"no peer is called {sorted(unknown)[0]!r}; there are: {', '.join(p.name for p in PEERS)}")

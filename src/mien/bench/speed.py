@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 
-from mien.errors import MienError
+from mien.errors import InputError, MienError
 from mien.pipeline.model import load
 
 
@@ -130,8 +130,27 @@ def clip_speed(clip: Path, out: Path, threads: int, every: int = 1, detector: st
     return ClipRun(clip.name, threads, **json.loads(done.stdout.splitlines()[-1]))
 
 
+def check_clip(clip: Path) -> None:
+    """See that a file has a picture track that can be copied.
+
+    Raises:
+        InputError: it has none, or cannot be opened.
+    """
+    try:
+        with av.open(str(clip)) as source:
+            if not source.streams.video:
+                raise InputError(f"{clip}: has no picture track")
+    except (OSError, av.FFmpegError) as error:
+        raise InputError(f"{clip}: not a video that can be read ({error.strerror})") from error
+
+
 def loop_clip(clip: Path, out: Path, seconds: float) -> Path:
-    """The clip's picture track repeated, without re-encoding, until it lasts `seconds`."""
+    """The clip's picture track repeated, without re-encoding, until it lasts `seconds`.
+
+    Raises:
+        InputError: it has none, or cannot be opened.
+    """
+    check_clip(clip)
     with av.open(str(out), "w") as target:
         added, offset, step = None, 0, 0
         while added is None or offset * Fraction(added.time_base or 1) < seconds:

@@ -60,6 +60,6 @@ def _once(command: Sequence[str]) -> tuple[float, float]:
     done = subprocess.run(command, capture_output=True, text=True)
     seconds, after = time.perf_counter() - begin, os.times()
     if done.returncode:
-        raise MienError(f"{' '.join(command[1:4])}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+        raise MienError((done.stderr.strip().splitlines() or ["a command failed"])[-1].removeprefix("mien: "))
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return spent, seconds
