@@ -22,6 +22,13 @@ from mien.train.evaluate import evaluate, load_split
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ("mien-s", "mien-m")
+ERRORS = """## What errors look like
+
+The surest wrong answer of each expression on SYNTHETIC faces (renders of the ICT face model, no person;
+`python scripts/make_failures_figure.py CLIPS`). They say nothing of how often it happens on real faces.
+
+![Synthetic faces read wrongly](figures/known-failures.png)
+"""
 # on PEDFE, of women and of men: docs/measured/fairness-pedfe.json, by `mien bench fairness pedfe-clips`
 OVER = {"mien-s": "+.28 and +.25", "mien-m": "+.31 and +.28"}
 ABOUT = {
@@ -122,6 +129,7 @@ another laboratory (PEDFE) the scores are far too sure: top score minus accuracy
 
 By group of people only gender could be measured, on 45 people: no difference in accuracy, UAR or calibration beyond its
 interval, which is some 6 points of UAR wide to either side. Skin tone, ethnicity and age are not known: docs/fairness.md.
+Pictures of errors, on synthetic faces: docs/figures/known-failures.png.
 
 ## Use
 
@@ -153,7 +161,7 @@ def main(data: Path) -> None:
         ]
         for result in results:
             print(name, row(result))
-    (ROOT / "docs" / "accuracy.md").write_text("\n".join(lines), encoding="utf-8")
+    (ROOT / "docs" / "accuracy.md").write_text("\n".join([*lines, ERRORS]), encoding="utf-8")
 
 
 if __name__ == "__main__":
