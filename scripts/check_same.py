@@ -2,8 +2,9 @@
 
     python scripts/check_same.py CLIP... [--model mien-s] [--every 2]
 
-Analyses each clip with batches of 1, 8 and 13 frames and one thread or all, compares faces.csv, events.csv, summary.json
-(but for the options in it) with those of the first, and counts cells that differ. Ends with 1 where there is one.
+Analyses each clip with batches of 1, 8 and 13 frames and one thread or all, compares faces.csv, events.csv and
+summary.json (but for the options in it) with those of the first, and counts cells that differ. Ends with 1 where there
+is one.
 """
 
 from __future__ import annotations
