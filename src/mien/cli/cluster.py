@@ -29,7 +29,7 @@ OWN = ("address", "cpus", "chunk_seconds", "timeout")
 """Options of `--engine ray` alone."""
 LOCAL = (
     "seconds", "markers", "clock_offset", "people", "sheet", "sequence", "audio", "micro", "elan", "overlay",
-    "anonymous", "plot", "report",
+    "anonymous", "plot", "report", "isolate", "patience",
 )  # fmt: skip
 """Options that a run over thousands of files does not take."""
 LINE_S = 30.0
