@@ -65,7 +65,7 @@ import campaign_kill as c
 from pathlib import Path
 import mien.analysis, mien.cli, pyarrow.parquet
 root = Path({str(tmp_path)!r})
-for form in ("jsonl", "csv", "parquet"):
+for form in ("jsonl", "parquet"):
     def arguments(out):
         return ["analyze", {str(clip)!r}, "--out", str(out), "--format", form, "--threads", "1", "--json"]
     good, bad = root / f"good-{{form}}", root / f"bad-{{form}}"
