@@ -34,6 +34,7 @@ def main(name: str, data: str, out: str) -> None:
         model.spec,
         name=Path(out).stem,
         architecture=f"{model.spec.architecture}, 8-bit",
+        command=f"python scripts/make_int8.py {name} DATA/fer2013 {Path(out).name}",
         figures={**model.spec.figures, **figures},
     )
     label(small, spec)

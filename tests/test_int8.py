@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("torch")
 from onnx import helper, numpy_helper  # noqa: E402
 
 from mien.export.int8 import gaining, prepared, quantise  # noqa: E402
+from mien.pipeline.model import load  # noqa: E402
 from mien.pipeline.session import open_session  # noqa: E402
 from mien.pipeline.store import find_file  # noqa: E402
 
@@ -83,3 +85,15 @@ def test_the_file_is_in_8_bits_and_agrees(weights: bytes) -> None:
     found, expected = (open_session(file, 1).run(None, {"face": x})[0] for file in (content, weights))
     assert np.abs(found - expected).mean() < 0.02
     assert np.allclose(found.sum(1), 1, atol=1e-4)
+
+
+def test_the_packaged_file_says_what_mien_s_says() -> None:
+    patches = np.random.default_rng(4).integers(0, 255, (32, 6, 6, 3), dtype=np.uint8)
+    faces = [cv2.resize(patch, (48, 48), interpolation=cv2.INTER_CUBIC) for patch in patches]
+    small, large = load("mien-s-int8"), load("mien-s")
+    assert small.spec.labels == large.spec.labels
+    assert small.spec.geometry == large.spec.geometry
+    assert small.path.stat().st_size < 0.65 * large.path.stat().st_size
+    found, expected = small(faces), large(faces)
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
+    assert np.abs(found - expected).mean() < 0.01
