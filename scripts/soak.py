@@ -1,7 +1,7 @@
 """Does anything grow? One long looped video through `mien analyze`, or requests and jobs against `mien serve`.
 
     python scripts/soak.py analyze MINUTES CLIP --out FOLDER
-    python scripts/soak.py server MINUTES CLIP --picture PICTURE --out FOLDER
+    python scripts/soak.py server MINUTES CLIP --picture PICTURE --out FOLDER [--senders 2] [--job-hours 1]
 
 Memory, open files and threads of the process and all its children are read every few seconds from /proc (Linux). What
 the first tenth of the time loads does not count: figures are the medians of the next tenth and of the last tenth, and
@@ -138,12 +138,12 @@ def soak_analyze(args: argparse.Namespace) -> None:
 class Load:
     """Senders of pictures without a pause, and one of jobs: a job sent, awaited, its table fetched, removed."""
 
-    def __init__(self, url: str, picture: bytes, clip: bytes) -> None:
+    def __init__(self, url: str, picture: bytes, clip: Path, senders: int) -> None:
         self.url, self.picture, self.clip = url, picture, clip
         self.counts: Counter[str] = Counter()
         self.over = threading.Event()
         self.tables: set[str] = set()
-        self.threads = [threading.Thread(target=work) for work in (self.pictures, self.pictures, self.jobs)]
+        self.threads = [threading.Thread(target=work) for work in (*[self.pictures] * senders, self.jobs)]
 
     def pictures(self) -> None:
         import httpx
@@ -162,7 +162,8 @@ class Load:
 
         with httpx.Client(base_url=self.url, timeout=120) as client:
             while not self.over.is_set():
-                name = client.post("/v1/jobs", content=self.clip).json()["id"]
+                with open(self.clip, "rb") as file:
+                    name = client.post("/v1/jobs", content=file).json()["id"]
                 state = "queued"
                 while state in ("queued", "running") and not self.over.wait(0.5):
                     state = client.get(f"/v1/jobs/{name}").json()["state"]
@@ -184,12 +185,16 @@ def soak_server(args: argparse.Namespace) -> None:
     shutil.rmtree(jobs, ignore_errors=True)
     args.out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--jobs", str(jobs)]
+    clip = args.clip
+    if args.job_hours:
+        clip = loop_clip(clip, args.out / "looped.mp4", args.job_hours * 3600)
+        command += ["--max-duration", str(round(args.job_hours * 3600 + 60)), "--max-upload", "4000"]
     with open(args.out / "log.txt", "w") as log:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert child.stdout is not None
         url = child.stdout.readline().split()[-1]
-        load = Load(url, args.picture.read_bytes(), args.clip.read_bytes())
+        load = Load(url, args.picture.read_bytes(), clip, args.senders)
         for thread in load.threads:
             thread.start()
         samples = watch(child.pid, args.minutes, args.every, load.more)
@@ -211,6 +216,8 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--picture", type=Path, help="for the server")
+    parser.add_argument("--senders", type=int, default=2, help="of pictures to the server")
+    parser.add_argument("--job-hours", type=float, default=0.0, help="loop the server's clip to this length")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
     parser.add_argument("--hours", type=float, default=3.0, help="length of the looped video")
     args = parser.parse_args()
