@@ -218,6 +218,17 @@ def test_mcnemar_against_scipy(first: int, second: int) -> None:
     assert mcnemar_counts(second, first).p_exact == found.p_exact
 
 
+def test_mcnemar_of_models_that_err_equally_often() -> None:
+    found = mcnemar_counts(4, 4)
+    assert (found.statistic, found.p_exact) == (0.0, 1.0)
+
+
+def test_a_score_of_one_belongs_to_the_last_bin_of_an_even_number() -> None:
+    table = reliability(np.array([[1.0, 0.0], [0.05, 0.95]]), np.array([0, 1]), bins=10)
+    assert table.shape == (10, 3)
+    assert table[9].tolist() == [2.0, 0.975, 1.0]
+
+
 def test_mcnemar_counts_only_rows_where_the_models_differ() -> None:
     truth = np.array([0, 1, 2, 0, 1])
     found = mcnemar(truth, np.array([0, 1, 2, 1, 0]), np.array([0, 2, 0, 0, 2]))
