@@ -24,6 +24,7 @@ from mien.protocols import (
     official,
     tie_copies,
 )
+from mien.protocols.folds import _cut_off
 
 
 @st.composite
@@ -115,6 +116,15 @@ def test_official_keeps_the_authors_val_rows() -> None:
     split = np.array([0, 0, 1, 2, -1])
     (fold,) = official(split, np.arange(5), np.zeros(5, int))
     assert (fold.train.tolist(), fold.val.tolist(), fold.test.tolist()) == ([0, 1], [2], [3])
+
+
+def test_rows_to_select_by_are_the_part_nearest_to_the_share() -> None:
+    """Three people of 50, 30 and 20 rows, a share of 0.35: three parts, of which the one of 30 is nearest to 35."""
+    group = np.repeat(["a", "b", "c"], [50, 30, 20])
+    for seed in range(5):
+        kept, chosen = _cut_off(np.arange(100), group, np.zeros(100, np.int64), 0.35, seed)
+        assert set(group[chosen]) == {"b"}
+        assert len(kept) == 70
 
 
 def test_folds_are_balanced_by_class() -> None:
