@@ -75,7 +75,7 @@ def test_kfold(data: SimpleNamespace, k: int, seed: int, val: float) -> None:
             kfold(data.group, data.majority, k, seed, val=val)
         return
     folds = kfold(data.group, data.majority, k, seed, val=val)
-    assert len(folds) == k
+    assert [fold.name for fold in folds] == [f"fold {number} of {k}" for number in range(1, k + 1)]
     for fold in folds:
         assert_sound(fold, data.group)
         assert len(fold.train) + len(fold.val) + len(fold.test) == len(data.group)
