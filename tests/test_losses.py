@@ -37,6 +37,17 @@ def test_label_smoothing(epsilon: float) -> None:
     same(make("label-smoothing", smoothing=epsilon)(output, targets), slow)
 
 
+@pytest.mark.parametrize(("tau", "epsilon"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.2)])
+def test_soft_cross_entropy_with_priors_and_smoothing(tau: float, epsilon: float) -> None:
+    output, targets = batch()
+    prior = [(k + 1) / (K * (K + 1) / 2) for k in range(K)]
+    z, t, slow = rows(output.logits), rows(targets), 0.0
+    for i, k in itertools.product(range(N), range(K)):
+        moved = log_softmax([z[i][c] + tau * math.log(prior[c]) for c in range(K)])
+        slow -= ((1 - epsilon) * t[i][k] + epsilon / K) * moved[k] / N
+    same(make("soft-cross-entropy", prior=prior, tau=tau, smoothing=epsilon)(output, targets), slow)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal(gamma: float) -> None:
     output, targets = batch()
