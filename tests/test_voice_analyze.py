@@ -40,7 +40,8 @@ def voice_like(hertz: float, seconds: float) -> np.ndarray:
 def film(path: Path, sound: np.ndarray | None, pictures: list[np.ndarray], rate: int = 5, late_s: float = 0) -> Path:
     """A film with a sound track, which may begin later than the pictures."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=rate)
+        # mbtree reads memory that was never written
+        video = container.add_stream("libx264", rate=rate, options={"x264-params": "mbtree=0"})
         video.height, video.width = pictures[0].shape[:2]
         video.pix_fmt = "yuv420p"
         voice = container.add_stream("pcm_s16le", RATE, layout="mono") if sound is not None else None
