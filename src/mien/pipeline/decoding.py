@@ -186,19 +186,15 @@ class _Child:
         """End the process and give its pipes back."""
         if self._process.stdout is None or self._process.stdout.closed:
             return
-        if self._process.poll() is None and not self._gone():
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-    def _gone(self) -> bool:
-        """Whether it ends by itself at once, as one does whose other end of the pipe is closed by a crash."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # it ends by itself at once, unless a codec holds it
+        try:
             self._process.wait(0.2)
-        return self._process.returncode is not None
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
 
     def _watch(self) -> None:
         while self._process.poll() is None:
