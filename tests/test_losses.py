@@ -300,6 +300,7 @@ def test_ccc_and_mse_leave_out_what_nobody_said() -> None:
     there = ~torch.isnan(y)
     parts = [(x[there[:, v], v].tolist(), y[there[:, v], v].tolist()) for v in (0, 1)]
     same(LOSSES.create("ccc")(x, y), 1 - (slow_ccc(*parts[0]) + slow_ccc(*parts[1])) / 2)
+    same(LOSSES.create("ccc")(x * 0.01, y * 0.01), 1 - (slow_ccc(*parts[0]) + slow_ccc(*parts[1])) / 2)  # no scale
     squares = [(a - b) ** 2 for p in parts for a, b in zip(*p, strict=True)]
     same(LOSSES.create("mse")(x, y), sum(squares) / len(squares))
     aux = {"dimensions": x}

@@ -77,6 +77,9 @@ def test_margins_ease_with_the_batches_seen_in_training() -> None:
     assert seen == pytest.approx([5.0, 10 / 3, 2.5, 2.0, 2.0])
     loss.eval()(output, targets)
     assert int(loss.batches) == 5
+    published = make("a-softmax", start=5.0, decay=1e6)  # SphereFace's training files ease down to 5
+    published(output, targets)
+    assert float(published.easing()) == 5.0
     again = make("a-softmax", start=10.0, decay=1.0, floor=2.0)
     again.load_state_dict(loss.state_dict())
     assert float(again.easing()) == 2.0
