@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import printable
+from mien.cli.progress import bars
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,21 +124,9 @@ class _Progress:
     """Files over, frames a second and time left: a bar on a terminal, else a line now and then."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         self._lines = not quiet and not sys.stderr.isatty()
         self._begin = self._told = time.monotonic()
-        self._bars = Progress(
-            TextColumn("files"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>6.1f} frames/s"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet or not sys.stderr.isatty(),
-            transient=True,
-        )
+        self._bars = bars(quiet=quiet)
         self._task = self._bars.add_task("files", total=None, rate=0.0)
 
     def __enter__(self) -> _Progress:

@@ -60,11 +60,14 @@ def _self_test() -> dict[str, Any]:
 def _devices() -> dict[str, str]:
     """Each device that networks can run on: whether it does here, and if not, why."""
     from mien.errors import MienError
-    from mien.pipeline.devices import DEVICES
+    from mien.pipeline.devices import DEVICES, there
     from mien.pipeline.model import load
 
     found = {}
     for name in sorted(DEVICES.names(), key=lambda one: one != "cpu"):
+        if not there(name):
+            found[name] = f"not in this onnxruntime; for {DEVICES.facts(name)['platforms']}"
+            continue
         try:
             load(threads=1, device=name)
             found[name] = "works"

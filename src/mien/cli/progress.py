@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mien.cli.console import printable
 from mien.pipeline.sources import Source, length
 from mien.types import FrameResult
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
 
 
 class Live(Protocol):
@@ -19,6 +22,23 @@ class Live(Protocol):
     def add(self, source: Source, result: FrameResult) -> None: ...
 
     def close(self) -> None: ...
+
+
+def bars(*, quiet: bool) -> Bars:
+    """Bars on stderr with a count, frames per second (the field `rate`) and time left; none where nobody looks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:>6.1f} frames/s"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+        transient=True,
+    )
 
 
 class Progress:
@@ -31,22 +51,9 @@ class Progress:
     def __init__(
         self, *, quiet: bool, seconds: float = 0, length: Callable[[Source], tuple[int, float]] = length
     ) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
         self._seconds, self._length = seconds, length
         self.live: Live | None = None
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>6.1f} frames/s"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet or not sys.stderr.isatty(),
-            transient=True,
-        )
+        self._bars = bars(quiet=quiet)
         self._task: Any = None
         self._source: Source | None = None
         self._begin = 0.0

@@ -22,7 +22,7 @@ MOST_BYTES = 8 * 2**30
 """Of all arrays of an archive together, unpacked."""
 DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, AttributeError)
 _HEADER = (SyntaxError, RecursionError, tokenize.TokenError, UnicodeError)
-_ARCHIVE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError)
+_ARCHIVE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, RuntimeError)
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
