@@ -1,7 +1,12 @@
-"""Does anything grow? One long looped video through `mien analyze`, or requests and jobs against `mien serve`.
+"""Does anything grow? One long looped video through `mien analyze`, requests and jobs against `mien serve`, a camera on
+the page.
 
     python scripts/soak.py analyze MINUTES CLIP --out FOLDER
     python scripts/soak.py server MINUTES CLIP --picture PICTURE --out FOLDER [--senders 2] [--job-hours 1]
+    python scripts/soak.py page MINUTES CLIP --site SITE --out FOLDER
+
+CLIP is the looped video; for the page the Motion JPEG that Chromium takes for a camera, in a folder beside the other
+files that scripts/make_web_media.py writes. SITE is what `mien export --web` wrote.
 
 Memory, open files and threads of the process and all its children are read every few seconds from /proc (Linux). What
 the first tenth of the time loads does not count: figures are the medians of the next tenth and of the last tenth, and
@@ -29,6 +34,7 @@ import numpy as np
 
 from mien.bench.speed import loop_clip
 
+ROOT = Path(__file__).resolve().parent.parent
 WHAT = ("memory_mb", "files", "threads", "processes")
 
 
@@ -209,13 +215,32 @@ def soak_server(args: argparse.Namespace) -> None:
     write(args.out, samples, {**facts, "status": status})
 
 
+def soak_page(args: argparse.Namespace) -> None:
+    """The page's own browser run, whose last part is a camera for the given time; it fails if anything went wrong."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    words = [str(path.resolve()) for path in (args.site, args.clip.parent, args.out / "shots")]
+    command = ["node", "tests/browser.mjs", *words, "--minutes", str(args.minutes)]
+    with open(args.out / "log.txt", "w") as log:
+        child = subprocess.Popen(command, cwd=ROOT / "web", stdout=log, stderr=log)
+    # the family is Node and all of Chromium's processes; the rest of the run takes a minute or two
+    samples = watch(child.pid, args.minutes + 30, args.every, dict)
+    status = child.wait()
+    said = (args.out / "log.txt").read_text(encoding="utf-8")
+    facts: dict[str, Any] = {"what": "page", "status": status}
+    if status == 0:
+        report = json.loads(said)
+        facts |= {"frames": report["frames"], "heap_mb": report["memory_mb"]}
+    write(args.out, samples, facts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("analyze", "server"))
+    parser.add_argument("what", choices=("analyze", "server", "page"))
     parser.add_argument("minutes", type=float)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--picture", type=Path, help="for the server")
+    parser.add_argument("--site", type=Path, help="for the page")
     parser.add_argument("--senders", type=int, default=2, help="of pictures to the server")
     parser.add_argument("--job-hours", type=float, default=0.0, help="loop the server's clip to this length")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
@@ -223,7 +248,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "server" and args.picture is None:
         parser.error("the server needs a --picture")
-    soak_analyze(args) if args.what == "analyze" else soak_server(args)
+    if args.what == "page" and args.site is None:
+        parser.error("the page needs a --site")
+    {"analyze": soak_analyze, "server": soak_server, "page": soak_page}[args.what](args)
 
 
 if __name__ == "__main__":
