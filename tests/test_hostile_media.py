@@ -69,6 +69,7 @@ def png(width: int, height: int, data: bytes, chunk: int | None = None) -> bytes
     return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", data, chunk) + part(b"IEND", b"")
 
 
+# times are of the processor, for the machine may be busy
 HUGE = {
     "png": png(100_000, 100_000, zlib.compress(bytes(1000))),
     "gif": b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + bytes(40),
@@ -84,10 +85,10 @@ HUGE = {
 @pytest.mark.parametrize("kind", HUGE)
 def test_gigapixel_headers_are_refused_before_anything_is_decoded(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(HUGE[kind])
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(InputError, match="pixels by its header, more than 250 million; make it smaller"):
         read_picture(tmp_path / "a.jpg")
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 3
 
 
 def test_a_bomb_within_the_limit_costs_its_pixels_and_no_more(tmp_path: Path) -> None:
@@ -100,10 +101,10 @@ def test_a_bomb_within_the_limit_costs_its_pixels_and_no_more(tmp_path: Path) ->
 
 def test_a_chunk_that_reaches_beyond_the_file_is_no_reason_to_take_memory(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(20, 20, zlib.compress(bytes(420)), chunk=2_000_000_000))
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(InputError, match="cut short"):
         read_picture(tmp_path / "a.png")
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 3
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,9 +169,9 @@ def test_a_duration_that_lies_is_told_and_costs_nothing(tmp_path: Path, make_cli
         given_frames.extend(frames(Source(str(path), "video")))
     flow = Flow(Options(threads=1))
     run = Run(flow, tmp_path / "out")
-    begin = time.perf_counter()
+    begin = time.process_time()
     run.analyze([str(path)])
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 10
     assert run.state[str(path)].frames == 5
 
 
@@ -193,9 +194,9 @@ def test_times_that_jump_cost_the_annotated_copy_and_no_more(tmp_path: Path, mak
 def test_slivers_are_looked_at_quickly(shape: tuple[int, int]) -> None:
     """A JPEG of 700 bytes and 12,336 x 3 pixels took half a minute: a thousand squares of one pixel."""
     flow = Flow(Options(threads=1, detector="blazeface", min_face=1))
-    begin = time.perf_counter()
+    begin = time.process_time()
     list(flow.run([Frame(np.zeros((*shape, 3), np.uint8), 0, 0.0)], Tracker()))
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 5
     assert len(tiles(960, 1)) == 1 + 20  # 960 is the most that a flow hands to it
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import printable
-from mien.cli.progress import bars
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +123,8 @@ class _Progress:
     """Files over, frames a second and time left: a bar on a terminal, else a line now and then."""
 
     def __init__(self, *, quiet: bool) -> None:
+        from mien.cli.progress import bars
+
         self._lines = not quiet and not sys.stderr.isatty()
         self._begin = self._told = time.monotonic()
         self._bars = bars(quiet=quiet)
