@@ -270,7 +270,8 @@ def long(tmp_path: Path, portrait: np.ndarray, make_clip: MakeClip) -> Path:
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_stretches_hold_the_frames_of_the_whole(long: Path, every: int) -> None:
+def test_stretches_hold_the_frames_of_the_whole(long: Path, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.engines.chunks.WARM_S", 2.0)
     whole = {frame.index: frame for frame in frames(Source(str(long), "video"), every=every)}
     chunks = cut(str(long), 1.6)
     assert [(c.warm, c.begin, c.end) for c in chunks] == [(0, 0, 8), (0, 8, 16), (6, 16, 25)]

@@ -159,6 +159,24 @@ describe("time", () => {
     expect(follower.events).toEqual([]);
   });
 
+  test("who was hidden may look less the same than who left", () => {
+    const flat = (level: number): typeof picture => ({ ...picture, data: new Uint8ClampedArray(picture.data.length).fill(level) });
+    const [here, front, far]: Box[] = [[60, 40, 100, 80], [110, 40, 150, 80], [240, 40, 280, 80]];
+    for (const [other, track] of [[front, 0], [far, 2]] as const) {
+      const tracker = new Tracker();
+      // every third row of a part is in another light
+      const later = flat(60);
+      const own = looksOf(flat(60), here);
+      for (let y = 40; y < 112; y++) for (let x = 50; x < 110; x++) if (y % 3 === 0) later.data.fill(90, 3 * (y * picture.width + x), 3 * (y * picture.width + x) + 3);
+      const unlike = 1 - own.reduce((sum, v, i) => sum + v * looksOf(later, here)[i], 0);
+      expect(unlike).toBeGreaterThan(0.1);
+      expect(unlike).toBeLessThan(0.25);
+      for (let i = 0; i < 10; i++) expect(tracker.follow(flat(60), [here, other], i / 25)).toEqual([0, 1]);
+      expect(tracker.follow(flat(60), [other], 0.4)).toEqual([1]);
+      expect(tracker.follow(later, [other, here], 1.4)).toEqual([1, track]);
+    }
+  });
+
   test("a person who moves keeps the number, another one gets a new one", () => {
     const tracker = new Tracker();
     const red = { ...picture, data: new Uint8ClampedArray(picture.data.length).fill(60) };

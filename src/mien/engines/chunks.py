@@ -20,13 +20,14 @@ import numpy as np
 from mien.engines.units import Chunk
 from mien.errors import InputError
 from mien.faces.overlap import iou
+from mien.faces.track import MEMORY_S
 from mien.media import MOST_PIXELS, check_size, open_media
 from mien.pipeline.sources import Source, upright
 from mien.table import Row
 from mien.types import Frame
 
-WARM_S = 2.0
-"""Seconds that are read before a stretch: the memory of `mien.faces.track.Tracker`."""
+WARM_S = MEMORY_S
+"""Seconds that are read before a stretch: as long as the tracker remembers somebody."""
 SAME = 0.5
 """Boxes in the same frame that share this much of their union are of one face."""
 

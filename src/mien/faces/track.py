@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from mien.faces.watch import Watch
 from mien.types import Faces
 
 BINS = (8, 8)
+MEMORY_S = 5.0
+"""How long an absent person is remembered, seconds."""
+BELIEVED = 2.0
 
 
 @dataclass
@@ -23,6 +27,7 @@ class Track:
         velocity: [2], motion of the centre, pixels per second.
         looks: [D], unit length, slowly averaged.
         missed: analysed frames since the person was last seen.
+        hidden: was lost close to another face, and so may be behind it.
     """
 
     id: int
@@ -31,6 +36,16 @@ class Track:
     looks: np.ndarray
     seen_s: float
     missed: int = 0
+    hidden: bool = False
+
+    def centre(self, time_s: float) -> np.ndarray:
+        """Where the person should be by now [2]: the motion is believed less and less, for at most BELIEVED seconds."""
+        gone = max(time_s - self.seen_s, 0.0)
+        ahead = BELIEVED * (1 - math.exp(-gone / BELIEVED))
+        return np.asarray((self.box[:2] + self.box[2:]) / 2 + self.velocity * ahead)
+
+    def side(self) -> float:
+        return max(float((self.box[2:] - self.box[:2]).mean()), 1.0)
 
 
 def describe(image: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -61,7 +76,8 @@ class Tracker:
 
     A face continues the track whose predicted place, size and looks are nearest; where places are ambiguous, as when
     two people cross, looks decide. A person who was away for at most `memory_s` seconds gets the old id back by looks
-    and a plausible place; after that, a new one.
+    and a plausible place; after that, a new one. Who was lost beside another face was probably hidden by it, and need
+    look the same less closely than who left: somebody else may have come instead.
 
     Args:
         memory_s: how long an absent person is remembered, seconds.
@@ -72,8 +88,10 @@ class Tracker:
 
     MOVED, LOOKS = 1.0, 2.5  # weight of distance (in face sides) and of difference in looks
     LIMIT = 1.6
+    NEAR = 2.0  # face sides between the centres of a lost face and one that may hide it
+    HIDDEN, LEFT = 0.25, 0.1  # most difference in looks of who comes back from behind somebody, or from elsewhere
 
-    def __init__(self, memory_s: float = 2.0) -> None:
+    def __init__(self, memory_s: float = MEMORY_S) -> None:
         self.memory_s = memory_s
         self.watch = Watch()
         self._tracks: list[Track] = []
@@ -88,7 +106,10 @@ class Tracker:
             self._update(track, faces.box[face], looks[face], time_s)
             ids[face] = track.id
         for track in self._tracks:
-            track.missed = 0 if track.id in ids else track.missed + 1
+            if track.id not in ids:
+                if not track.missed:
+                    track.hidden = self._behind(track, faces.box, time_s)
+                track.missed += 1
         for face in np.flatnonzero(ids < 0).tolist():
             track = Track(self._next, faces.box[face], np.zeros(2), looks[face], time_s)
             self._next += 1
@@ -112,23 +133,25 @@ class Tracker:
                 pairs.append((face, self._tracks[track]))
         return pairs
 
+    def _behind(self, track: Track, boxes: np.ndarray, time_s: float) -> bool:
+        """Whether a face is close enough to hide the one that was lost."""
+        sides = np.maximum((boxes[:, 2:] - boxes[:, :2]).mean(1), track.side())
+        away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - track.centre(time_s), axis=1)
+        return bool((away < self.NEAR * sides).any())
+
     def _costs(self, track: Track, boxes: np.ndarray, looks: list[np.ndarray], time_s: float) -> np.ndarray:
         """Cost of giving each face to this track [N]; above LIMIT it is out of the question."""
         gone = max(time_s - track.seen_s, 0.0)
-        predicted = np.asarray(track.box).copy()
-        # motion is believed for a quarter of a second, then the person may be anywhere near
-        predicted += np.tile(track.velocity * min(gone, 0.25), 2)
-        centres, own = (boxes[:, :2] + boxes[:, 2:]) / 2, (predicted[:2] + predicted[2:]) / 2
+        centres, side = (boxes[:, :2] + boxes[:, 2:]) / 2, track.side()
         sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1).mean(1)
-        side = max(float((predicted[2:] - predicted[:2]).mean()), 1.0)
-        away = np.linalg.norm(centres - own, axis=1) / np.sqrt(sides * side)
+        away = np.linalg.norm(centres - track.centre(time_s), axis=1) / np.sqrt(sides * side)
         grown = np.abs(np.log(sides / side))
         unlike = np.array([1 - float(track.looks @ other) for other in looks])
         cost = self.MOVED * away / (1 + 3 * gone) + 0.5 * grown + self.LOOKS * unlike
         out = (away > 1.2 + 6 * gone) | (grown > 0.8)
         if track.missed and gone > 0.5:
             # a person who was away comes back by looks alone, so those must agree
-            out |= unlike > 0.25
+            out |= unlike > (self.HIDDEN if track.hidden else self.LEFT)
         return np.where(out, np.inf, cost)
 
     @staticmethod
@@ -136,12 +159,13 @@ class Tracker:
         passed = time_s - track.seen_s
         if 0 < passed <= 0.5:
             moved = ((box[:2] + box[2:]) - (track.box[:2] + track.box[2:])) / 2 / passed
-            track.velocity = 0.6 * track.velocity + 0.4 * moved
+            share = 1 - 0.8 ** (25 * passed)  # a fifth of what is new with each frame of a 25th of a second
+            track.velocity = (1 - share) * track.velocity + share * moved
         else:
             track.velocity = np.zeros(2)
         blend = 0.9 * track.looks + 0.1 * looks
         track.looks = blend / max(float(np.linalg.norm(blend)), 1e-6)
-        track.box, track.seen_s = box, time_s
+        track.box, track.seen_s, track.missed, track.hidden = box, time_s, 0, False
 
     def state(self) -> dict[str, Any]:
         """Plain values from which `restore` goes on."""
@@ -153,6 +177,7 @@ class Tracker:
                 "looks": t.looks.tolist(),
                 "seen_s": t.seen_s,
                 "missed": t.missed,
+                "hidden": t.hidden,
             }
             for t in self._tracks
         ]
@@ -170,6 +195,7 @@ class Tracker:
                 np.array(t["looks"], np.float32),
                 float(t["seen_s"]),
                 int(t["missed"]),
+                bool(t["hidden"]),
             )
             for t in state["tracks"]
         ]

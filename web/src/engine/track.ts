@@ -10,9 +10,16 @@ interface Track {
   looks: Float32Array;
   seen: number;
   missed: number;
+  hidden: boolean;
 }
 
 const [MOVED, LOOKS, LIMIT] = [1, 2.5, 1.6];
+/** Seconds: how long an absent person is remembered, and how long a motion is believed. */
+const [MEMORY, BELIEVED] = [5, 2];
+/** Face sides between the centres of a lost face and one that may hide it. */
+const NEAR = 2;
+/** Most difference in looks of who comes back: of who was hidden, and of who left. */
+const [HIDDEN, LEFT] = [0.25, 0.1];
 const PATCH = 24;
 
 /** Hue (of 180), saturation and value (of 256) of one pixel. */
@@ -53,12 +60,25 @@ function unit(values: Float32Array): Float32Array {
   return values.map((v) => v / length);
 }
 
-/** Gives each face the number of its person; someone away for at most `memory` seconds gets the old one back. */
+const centreOf = (box: Box): [number, number] => [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+const sideOf = (box: Box): number => Math.max((box[2] - box[0] + box[3] - box[1]) / 2, 1);
+
+/** From where the person should be by now to the middle of a box, pixels; the motion is believed less and less. */
+function distance(track: Track, box: Box, time: number): number {
+  const ahead = BELIEVED * (1 - Math.exp(-Math.max(time - track.seen, 0) / BELIEVED));
+  const [[x, y], [ox, oy]] = [centreOf(box), centreOf(track.box)];
+  return Math.hypot(x - ox - track.velocity[0] * ahead, y - oy - track.velocity[1] * ahead);
+}
+
+/**
+ * Gives each face the number of its person; someone away for at most `memory` seconds gets the old one back. Who was
+ * lost beside another face was probably hidden by it, and need look the same less closely than who left.
+ */
 export class Tracker {
   private tracks: Track[] = [];
   private next = 0;
 
-  constructor(private readonly memory = 2) {}
+  constructor(private readonly memory = MEMORY) {}
 
   /** A number for each box; frames must come in order of time (seconds). */
   follow(picture: Picture, boxes: Box[], time: number): number[] {
@@ -69,10 +89,18 @@ export class Tracker {
       update(track, boxes[face], looks[face], time);
       ids[face] = track.id;
     }
-    for (const track of this.tracks) track.missed = ids.includes(track.id) ? 0 : track.missed + 1;
+    for (const track of this.tracks) {
+      if (ids.includes(track.id)) continue;
+      if (!track.missed) {
+        const own = sideOf(track.box);
+        track.hidden = boxes.some((box) => distance(track, box, time) < NEAR * Math.max(own, sideOf(box)));
+      }
+      track.missed++;
+    }
     boxes.forEach((box, face) => {
       if (ids[face] >= 0) return;
-      this.tracks.push({ id: this.next, box, velocity: [0, 0], looks: looks[face], seen: time, missed: 0 });
+      const fresh = { id: this.next, box, looks: looks[face], seen: time, missed: 0, hidden: false };
+      this.tracks.push({ ...fresh, velocity: [0, 0] });
       ids[face] = this.next++;
     });
     return ids;
@@ -98,32 +126,28 @@ export class Tracker {
 
 function costOf(track: Track, box: Box, looks: Float32Array, time: number): number {
   const gone = Math.max(time - track.seen, 0);
-  // motion is believed for a quarter of a second, then the person may be anywhere near
-  const ahead = Math.min(gone, 0.25);
-  const centre = (b: Box): [number, number] => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
-  const size = (b: Box): number => Math.max((b[2] - b[0] + b[3] - b[1]) / 2, 1);
-  const [x, y] = centre(box);
-  const [ox, oy] = centre(track.box);
-  const [own, other] = [size(track.box), size(box)];
-  const away =
-    Math.hypot(x - ox - track.velocity[0] * ahead, y - oy - track.velocity[1] * ahead) / Math.sqrt(own * other);
+  const [own, other] = [sideOf(track.box), sideOf(box)];
+  const away = distance(track, box, time) / Math.sqrt(own * other);
   const grown = Math.abs(Math.log(other / own));
   const unlike = 1 - track.looks.reduce((sum, v, i) => sum + v * looks[i], 0);
   if (away > 1.2 + 6 * gone || grown > 0.8) return Infinity;
   // a person who was away comes back by looks alone, so those must agree
-  if (track.missed && gone > 0.5 && unlike > 0.25) return Infinity;
+  if (track.missed && gone > 0.5 && unlike > (track.hidden ? HIDDEN : LEFT)) return Infinity;
   return (MOVED * away) / (1 + 3 * gone) + 0.5 * grown + LOOKS * unlike;
 }
 
 function update(track: Track, box: Box, looks: Float32Array, time: number): void {
   const passed = time - track.seen;
   if (passed > 0 && passed <= 0.5) {
+    const share = 1 - 0.8 ** (25 * passed);
     for (const axis of [0, 1] as const) {
       const moved = (box[axis] + box[axis + 2] - track.box[axis] - track.box[axis + 2]) / 2 / passed;
-      track.velocity[axis] = 0.6 * track.velocity[axis] + 0.4 * moved;
+      track.velocity[axis] = (1 - share) * track.velocity[axis] + share * moved;
     }
   } else track.velocity = [0, 0];
   track.looks = unit(track.looks.map((v, i) => 0.9 * v + 0.1 * looks[i]));
   track.box = box;
   track.seen = time;
+  track.missed = 0;
+  track.hidden = false;
 }
