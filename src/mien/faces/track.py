@@ -89,7 +89,7 @@ class Tracker:
     MOVED, LOOKS = 1.0, 2.5  # weight of distance (in face sides) and of difference in looks
     LIMIT = 1.6
     NEAR = 2.0  # face sides between the centres of a lost face and one that may hide it
-    HIDDEN, LEFT = 0.25, 0.1  # most difference in looks of who comes back from behind somebody, or from elsewhere
+    HIDDEN, LEFT = 0.25, 0.08  # most difference in looks of who comes back from behind somebody, or from elsewhere
 
     def __init__(self, memory_s: float = MEMORY_S) -> None:
         self.memory_s = memory_s

@@ -19,7 +19,7 @@ const [MEMORY, BELIEVED] = [5, 2];
 /** Face sides between the centres of a lost face and one that may hide it. */
 const NEAR = 2;
 /** Most difference in looks of who comes back: of who was hidden, and of who left. */
-const [HIDDEN, LEFT] = [0.25, 0.1];
+const [HIDDEN, LEFT] = [0.25, 0.08];
 const PATCH = 24;
 
 /** Hue (of 180), saturation and value (of 256) of one pixel. */
