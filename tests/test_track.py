@@ -51,22 +51,14 @@ def switches(seen: list[dict[int, int]]) -> int:
     return count
 
 
-def test_two_people_cross_without_a_switch() -> None:
+@pytest.mark.parametrize(("other", "speed", "hidden"), [(1, 4, 36), (3, 3, 140)], ids=["briefly", "alike, two seconds"])
+def test_two_people_cross_without_a_switch(other: int, speed: int, hidden: int) -> None:
     frames = []
-    for t in range(100):
-        left, right = 100 + 4 * t, 500 - 4 * t
-        people = [(0, left, 120.0), (1, right, 124.0)]
+    for t in range(400 // speed):
+        left, right = 100 + speed * t, 500 - speed * t
+        people = [(0, left, 120.0), (other, right, 124.0)]
         # the one behind is not detected while hidden
-        frames.append([people[1]] if abs(left - right) < 36 else people)
-    assert switches(follow(frames)) == 0
-
-
-def test_people_dressed_alike_who_hide_each_other_for_two_seconds_are_told_apart_by_their_motion() -> None:
-    frames = []
-    for t in range(140):
-        left, right = 100 + 3 * t, 500 - 3 * t
-        people = [(0, left, 120.0), (3, right, 124.0)]
-        frames.append([people[1]] if abs(left - right) < 140 else people)
+        frames.append([people[1]] if abs(left - right) < hidden else people)
     assert switches(follow(frames)) == 0
 
 

@@ -227,11 +227,10 @@ def tracks(
     _table(["people", "scenes", "frames", "faces seen", "crossings", "identity switches", "tracks given"], rows)
     rows = []
     for away in (0.5, 1.0, 2.0, 4.0, 8.0):
-        back, others = (
-            [returns(folder, flow, away, same=same, seed=seed) for seed in range(scenes)] for same in (True, False)
-        )
-        told = [f"{sum(x is wanted for x in seen)} of {len(seen) - seen.count(None)}"
-                for seen, wanted in ((back, True), (others, False))]  # fmt: skip
+        told = []
+        for same in (True, False):
+            kept = [returns(folder, flow, away, same=same, seed=seed) for seed in range(scenes)]
+            told.append(f"{kept.count(same)} of {len(kept) - kept.count(None)}")
         rows.append([f"{away:g}", *told])
     print()
     _table(["seconds away", "who came back got the old track", "somebody else got a new one"], rows)

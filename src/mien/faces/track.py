@@ -76,8 +76,8 @@ class Tracker:
 
     A face continues the track whose predicted place, size and looks are nearest; where places are ambiguous, as when
     two people cross, looks decide. A person who was away for at most `memory_s` seconds gets the old id back by looks
-    and a plausible place; after that, a new one. Who was lost beside another face was probably hidden by it, and need
-    look the same less closely than who left: somebody else may have come instead.
+    and a plausible place; after that, a new one. Who was lost beside another face was probably hidden by it; of who
+    left, closer looks are asked, for somebody else may have come instead.
 
     Args:
         memory_s: how long an absent person is remembered, seconds.

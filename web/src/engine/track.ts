@@ -72,7 +72,7 @@ function distance(track: Track, box: Box, time: number): number {
 
 /**
  * Gives each face the number of its person; someone away for at most `memory` seconds gets the old one back. Who was
- * lost beside another face was probably hidden by it, and need look the same less closely than who left.
+ * lost beside another face was probably hidden by it; of who left, closer looks are asked.
  */
 export class Tracker {
   private tracks: Track[] = [];
