@@ -278,6 +278,7 @@ def test_who_goes_away_leaves_the_line(server: Server, photo: bytes) -> None:
     try:
         length = f"Content-Length: {len(photo)}".encode()
         with half_sent(server, length, photo) as first:
+            time.sleep(0.5)  # so that it is at the worker before the second one comes
             with half_sent(server, length, photo):
                 waits(lambda: server.metric("mien_requests_waiting ") == 1)
             waits(lambda: server.metric("mien_requests_waiting ") == 0)
