@@ -17,7 +17,11 @@ NAMES = {"happy": "happiness", "smiling": "happiness", "sad": "sadness", "angry"
 
 @dataclass
 class Photos:
-    """Counts over the photos; `wrong` lists (file, true, seen)."""
+    """Counts over the photos; `wrong` lists (file, true, seen).
+
+    `pairs` counts the photos of an expression with one of the same person's neutral face beside it, `above` those of
+    them that score more of that expression against neutral than the neutral face does.
+    """
 
     photos: int = 0
     found: int = 0
@@ -25,14 +29,17 @@ class Photos:
     right: Counter[str] = field(default_factory=Counter)
     total: Counter[str] = field(default_factory=Counter)
     unsure: int = 0
+    pairs: int = 0
+    above: int = 0
     wrong: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def measure(folder: Path, **options: Any) -> Photos:
     """Analyse the photos and compare the largest face's label with the name's."""
     result, flow = Photos(), Flow(Options(**options))
+    scores: dict[tuple[str, str], dict[str, float]] = {}
     for path in sorted(folder.glob("*_*.jpg")):
-        word = path.stem.rpartition("_")[2]
+        person, _, word = path.stem.rpartition("_")
         truth = NAMES.get(word, word)
         rows = [row for frame in flow.run([Frame(read_picture(path))]) for row in rows_of(frame)]
         result.photos += 1
@@ -44,7 +51,13 @@ def measure(folder: Path, **options: Any) -> Photos:
         result.several += len(rows) > 1
         row = max(rows, key=lambda r: r["face_px"])
         result.unsure += row["unsure"]
+        scores[person, truth] = {name[2:]: value for name, value in row.items() if name.startswith("p_")}
         result.right[truth] += row["label"] == truth
         if row["label"] != truth:
             result.wrong.append((path.name, truth, row["label"]))
+    for (person, truth), shown in scores.items():
+        rest = scores.get((person, "neutral"))
+        if rest is not None and truth != "neutral" and truth in shown:
+            result.pairs += 1
+            result.above += shown[truth] * rest["neutral"] > rest[truth] * shown["neutral"]
     return result

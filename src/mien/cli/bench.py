@@ -138,9 +138,11 @@ def photos(
             share = sum(r.right.values()) / max(r.photos, 1)
             rows.append(
                 [name, finder, f"{r.found} of {r.photos}", str(r.several), right, f"{share:.3f}", str(r.unsure)]
+                + [f"{r.above} of {r.pairs}"]
             )
             wrong += [f"{name}, {finder}: {file}: {truth}, seen as {seen}" for file, truth, seen in r.wrong]
-    _table(["weights", "detector", "faces found", "more than one", "right", "share right", "unsure"], rows)
+    names = ["weights", "detector", "faces found", "more than one", "right", "share right", "unsure"]
+    _table([*names, "more than the same person's neutral face"], rows)
     typer.echo("\n".join(f"- {line}" for line in wrong))
 
 

@@ -146,8 +146,10 @@ def export_run(
     name: str,
     half: bool = True,
     int8: bool = False,
+    packed: bool = False,
     mirror: bool = False,
     prior_share: float | None = None,
+    least_prior: float = 0.0,
     start: str = "",
     command: str = "",
     geometry: Geometry | None = None,
@@ -161,8 +163,10 @@ def export_run(
         data: folder of its data set.
         half: store weights in 16 bits.
         int8: quantise weights and activations to 8 bits instead; calibrated on training faces.
+        packed: store weights in 8 bits, a scale for each channel, and compute with them in 32.
         mirror: average each face with its mirror image.
         prior_share: share of the class frequencies put back; None chooses it on the validation rows.
+        least_prior: a rarer class counts as if it were as frequent as this, 0 to 1.
         start: what other data or weights the run started from, for the Spec.
         command: how the run was trained, for the Spec.
         geometry: how faces are cut; None measures it on the training faces.
@@ -174,7 +178,7 @@ def export_run(
         WeightsError: the run is not there, needs more than a face, or the written file disagrees with the network.
     """
     runs = [run] if isinstance(run, Path) else list(run)
-    network, state = average_runs(runs)
+    network, state = average_runs(runs, least_prior)
     recipe, every, fold = find_fold(runs[-1], data)
     if "angles" in recipe.inputs:
         raise WeightsError(f"{runs[-1]} reads maps of changing angles, which one face has not; train it without them")
@@ -183,12 +187,15 @@ def export_run(
         raise WeightsError(
             f"{runs[-1]} reads {read}; a file for `mien analyze` reads one face: score it with mien eval"
         )
-    half = half and not int8
+    half = half and not (int8 or packed)
     if half:
         _round_to_half(network)
+    if packed:
+        _round_to_int8(network)
     faces = every[fold.val]
     faces = faces[faces.majority >= 0]
-    facts, bias = _calibrate(network, state, faces, mirror, prior_share)
+    facts, bias = _calibrate(network, np.log(state["adjustment"]), faces, mirror, prior_share)
+    facts |= {"least_prior": least_prior} if least_prior else {}
     spec = Spec(
         name=name,
         labels=faces.labels,
@@ -209,7 +216,7 @@ def export_run(
         figures={key: value for key, value in facts.items() if key.startswith("val_")},
     )
     scorer = Scorer(network, bias, spec.temperature, mirror)
-    write(scorer, spec, out, half=half)
+    write(scorer, spec, out, half=half, packed=packed)
     if int8:
         facts |= _rewrite_in_int8(out, spec, every.pixels[fold.train][::64], faces)
     return facts
@@ -228,10 +235,9 @@ def licence(recipe: Recipe) -> str:
 
 
 def _calibrate(
-    network: nn.Module, state: dict[str, Any], faces: FaceSet, mirror: bool, prior_share: float | None
+    network: nn.Module, log_prior: np.ndarray, faces: FaceSet, mirror: bool, prior_share: float | None
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Figures of the validation faces and what they choose; and what is added to the logits [K]."""
-    log_prior = np.log(np.array(state["adjustment"]))
     if not len(faces):
         share = 1.0 if prior_share is None else prior_share
         return {"prior_share": share, "note": "no validation rows: not calibrated, never unsure"}, share * log_prior
@@ -292,12 +298,41 @@ def _round_to_half(network: nn.Module) -> None:
                 module.weight.copy_(module.weight.half().float())
 
 
+def _whole_pools(network: nn.Module, sample: Tensor) -> None:
+    """Do not round sides up where they divide evenly: the same means, which runtimes compute faster."""
+    uneven: set[nn.Module] = set()
+
+    def look(pool: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        if any(side % int(pool.kernel_size) for side in inputs[0].shape[2:]):  # type: ignore[arg-type]
+            uneven.add(pool)
+
+    pools = [m for m in network.modules() if isinstance(m, nn.AvgPool2d) and m.ceil_mode]
+    pools = [pool for pool in pools if isinstance(pool.kernel_size, int) and pool.stride == pool.kernel_size]
+    hooks = [pool.register_forward_hook(look) for pool in pools]
+    with torch.no_grad():
+        network(sample)
+    for hook in hooks:
+        hook.remove()
+    for pool in pools:
+        pool.ceil_mode = pool in uneven
+
+
+def _round_to_int8(network: nn.Module) -> None:
+    """Round weights to what 8 bits a channel hold."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                values, scale = in_int8(module.weight.numpy())
+                module.weight.copy_(torch.from_numpy(values * scale))
+
+
 def write(
     network: nn.Module,
     spec: Spec,
     out: Path,
     *,
     half: bool,
+    packed: bool = False,
     output: str = "scores",
     given: tuple[str, Tensor] | None = None,
     axes: dict[int, str] | None = None,
@@ -306,19 +341,22 @@ def write(
 
     Args:
         half: store weights in 16 bits.
+        packed: store them in 8 bits; the network's own are rounded to that already.
         output: name of the output.
         given: name of the input and a sample of it [8, ...]; None: `face` [8, C, S, S], by the Spec.
         axes: further axes of the input whose length may vary, by number.
 
     Raises:
-        WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half`).
+        WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half` and
+            `packed`).
     """
     buffer = io.BytesIO()
     name, sample = given or ("face", torch.rand(8, len(spec.mean), spec.size, spec.size))
+    _whole_pools(network.eval(), sample)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own age, and of recurrences' batch
         torch.onnx.export(
-            network.eval(),
+            network,
             (sample,),
             buffer,  # type: ignore[arg-type]
             input_names=[name],
@@ -328,7 +366,9 @@ def write(
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    if half:
+    if packed:
+        store_packed(model)
+    elif half:
         store_as_half(model)
     label(model, spec)
     onnx.checker.check_model(model)
@@ -337,10 +377,35 @@ def write(
         other = sample[:3]  # another batch than the one exported with
         expected = network(other).numpy()
     gap = float(np.abs(open_session(content, 1).run(None, {name: other.numpy()})[0] - expected).max())
-    most = 1e-3 if half else 1e-4
+    most = 1e-3 if half or packed else 1e-4
     if gap > most:
         raise WeightsError(f"{out}: the file's {output} differ from the network's by {gap:.2g}, more than {most:g}")
     replace_whole(out, content)
+
+
+def in_int8(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [C, ...] as int8 and the scale of each output channel, float32 [C, 1, ...]; their product is near them."""
+    most = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
+    scale = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.round(values / scale).astype(np.int8), scale
+
+
+def store_packed(model: onnx.ModelProto, least: int = 512) -> None:
+    """Store large weights of two axes or more in 8 bits, a scale a channel; ONNX Runtime unpacks them when it loads."""
+    unpack = []
+    for weight in list(model.graph.initializer):
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < least or values.ndim < 2:
+            continue
+        name = weight.name
+        model.graph.initializer.remove(weight)
+        for part, content in zip((".int8", ".scale"), in_int8(values), strict=True):
+            model.graph.initializer.append(onnx.numpy_helper.from_array(content, name + part))
+        unpack.append(onnx.helper.make_node("Cast", [name + ".int8"], [name + ".whole"], to=onnx.TensorProto.FLOAT))
+        unpack.append(onnx.helper.make_node("Mul", [name + ".whole", name + ".scale"], [name]))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*unpack, *nodes])
 
 
 def store_as_half(model: onnx.ModelProto, least: int = 512) -> None:

@@ -80,10 +80,17 @@ def load_network(run: Path, device: torch.device) -> nn.Module:
     return channels_last(model).eval()
 
 
-def average_runs(runs: Sequence[Path]) -> tuple[nn.Module, dict[str, Any]]:
+def average_runs(runs: Sequence[Path], least_prior: float = 0.0) -> tuple[nn.Module, dict[str, Any]]:
     """The mean of the best weights of runs of one network that start from each other, and the last run's facts.
 
     Paper: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models", ICML 2022.
+
+    Args:
+        least_prior: a rarer class counts as if it were as frequent as this among the faces drawn.
+
+    Returns:
+        The network; and the facts, with `adjustment` [K], what training left out of the scores, prior ** tau. The
+        members of an ensemble have put back what they choose; beyond that it counts whole.
 
     Raises:
         WeightsError: a run has no best.pt, or the runs are not of one network.
@@ -103,7 +110,12 @@ def average_runs(runs: Sequence[Path]) -> tuple[nn.Module, dict[str, Any]]:
     }
     model = _create(states[-1])
     model.load_state_dict(weights)
-    prior = np.exp(np.mean([state["tau"] * np.log(np.maximum(state["prior"], 1e-6)) for state in states], 0))
+    least = max(least_prior, 1e-6)
+    left_out = [
+        (1.0 if state["model"] == "ensemble" else state["tau"]) * np.log(np.maximum(state["prior"], least))
+        for state in states
+    ]
+    prior = np.exp(np.mean(left_out, 0))
     return model.eval(), {**states[-1], "adjustment": prior.tolist()}
 
 
