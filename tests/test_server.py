@@ -278,7 +278,7 @@ def test_who_goes_away_leaves_the_line(server: Server, photo: bytes) -> None:
     try:
         length = f"Content-Length: {len(photo)}".encode()
         with half_sent(server, length, photo) as first:
-            time.sleep(0.5)  # so that it is at the worker before the second one comes
+            waits(lambda: server.metric("mien_workers_busy ") == 1)
             with half_sent(server, length, photo):
                 waits(lambda: server.metric("mien_requests_waiting ") == 1)
             waits(lambda: server.metric("mien_requests_waiting ") == 0)
@@ -288,7 +288,7 @@ def test_who_goes_away_leaves_the_line(server: Server, photo: bytes) -> None:
         os.kill(worker, signal.SIGCONT)
 
 
-def waits(met: Callable[[], bool], limit_s: float = 8.0) -> None:
+def waits(met: Callable[[], bool], limit_s: float = 30.0) -> None:
     end = time.monotonic() + limit_s
     while not met():
         assert time.monotonic() < end
