@@ -138,6 +138,24 @@ def test_grey_colour_and_other_sizes(rule: str) -> None:
         assert torch.allclose(one.aux["members"][:, 0], wanted, atol=1e-5)
 
 
+def test_one_layer_gives_the_mean_of_the_members_logits() -> None:
+    torch.manual_seed(1)
+    narrow = {"model": "mini-s", "arguments": {"widths": (4, 6), "depths": (1, 1)}}
+    broad = {"model": "mini-s", "arguments": {"widths": (5, 9), "depths": (1, 1)}}
+    network = Ensemble(5, [narrow, broad, narrow], "logits").eval()
+    for member in network.members:
+        member.bias.normal_()
+        torch.nn.init.normal_(member.network.head.weight)
+    network.join_heads()
+    with torch.no_grad():
+        output = network(torch.rand(3, 1, 48, 48))
+    assert output.embedding.shape == (3, 6 + 9 + 6)
+    assert torch.allclose(output.logits, output.aux["members"].mean(1), atol=1e-5)
+    network.members[1].network.head = torch.nn.Identity()
+    with pytest.raises(RecipeError, match="member 2 ends in no linear layer"):
+        network.join_heads()
+
+
 def test_ensembles_are_refused_without_members_or_rule() -> None:
     with pytest.raises(RecipeError, match="needs members"):
         Ensemble(7, [])
@@ -157,7 +175,7 @@ def test_recipes_name_members_and_rules(tmp_path: Path) -> None:
         assert member in known or member.rpartition("-seed")[0] in known
     path = tmp_path / "r.toml"
     for text, words in (
-        ('model = "ensemble"\n[ensemble]\nmembers = ["a"]\nrule = "median"', "choose one of mean, majority"),
+        ('model = "ensemble"\n[ensemble]\nmembers = ["a"]\nrule = "median"', "choose one of mean, logits, majority"),
         ('model = "ensemble"', "members go with"),
         ('model = "mini-s"\n[ensemble]\nmembers = ["a"]', "members go with"),
         ('model = "ensemble"\n[ensemble]\nmembers = "a"', "ensemble"),
@@ -387,7 +405,7 @@ def test_export_agrees_with_torch(tmp_path: Path, rule: str, made_plus: Path) ->
     # writing compares the file with the network and refuses a gap above 1e-4
     facts = export_run(study.folder, made_plus / "data", out, name=rule, half=False, prior_share=0.0)
     model, faces = load(out), study.faces
-    assert model.spec.architecture == "ensemble"
+    assert model.spec.architecture == "ensemble of mini-s, mini-s"
     network = load_network(study.folder, CPU)
     with torch.no_grad():
         logits = network(torch.from_numpy(faces.pixels)[:, None].float() / 255).logits.numpy()

@@ -208,7 +208,7 @@ def export_run(
         unsure_below=facts.get("unsure_below", 0.0),
         unsure_coverage=round(facts.get("coverage", 1.0), 4),
         unsure_accuracy=facts.get("unsure_accuracy", 0.0),
-        architecture=state["model"] + (", mean with the mirrored face" if mirror else ""),
+        architecture=_described(state, mirror=mirror, packed=packed),
         parameters=sum(p.numel() for p in network.parameters()),
         trained_on=(*trained_on(recipe), *([start] if start else [])),
         licence=licence(recipe),
@@ -220,6 +220,13 @@ def export_run(
     if int8:
         facts |= _rewrite_in_int8(out, spec, every.pixels[fold.train][::64], faces)
     return facts
+
+
+def _described(state: dict[str, Any], *, mirror: bool, packed: bool) -> str:
+    """The network in a few words."""
+    members = [facts["model"] for facts in state.get("arguments", {}).get("members", ())]
+    name = f"{state['model']} of {', '.join(members)}" if members else str(state["model"])
+    return name + (", mean with the mirrored face" if mirror else "") + (", 8-bit weights" if packed else "")
 
 
 def trained_on(recipe: Recipe) -> tuple[str, ...]:

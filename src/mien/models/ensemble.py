@@ -1,4 +1,4 @@
-"""An ensemble: several finished networks that answer together, by one of four rules."""
+"""An ensemble: several finished networks that answer together, by one of five rules."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mien.losses.margin import give_head
 from mien.models import MODELS, Inputs, Output, face
 from mien.models.composite import core, create
 
+RULES = ("mean", "logits", "majority", "weights", "features")
 BT601 = (0.299, 0.587, 0.114)
 
 
@@ -83,6 +84,7 @@ class Ensemble(nn.Module):
     """M networks that answer together.
 
     - `mean`: the mean of their softmax scores.
+    - `logits`: the mean of their logits, as one linear layer `head` on their embeddings side by side.
     - `majority`: one vote each; where votes are equal, the higher mean score.
     - `weights`: the mean of their scores with convex weights softmax(`mix`), learnt on validation faces.
     - `features`: their embeddings, standardised and concatenated, and a linear classifier `head` on these.
@@ -93,12 +95,13 @@ class Ensemble(nn.Module):
     Paper: Li, Deng, "Deep facial expression recognition: a survey", IEEE TAC 2020, section 4.1.4 (network ensemble):
         majority voting, simple average, weighted average at the decision level, concatenation at the feature level.
     Differs: the survey's weights are each paper's own; here they have the least cross-entropy. The concatenated
-        features go to multinomial logistic regression.
+        features go to multinomial logistic regression. The mean of logits (up to a factor, the geometric mean of the
+        scores) is ours: a file with one linear layer at its end, whose input is the ensemble's embedding.
 
     Args:
         classes: K.
         members: what each member is made from, see `Member`.
-        rule: `mean`, `majority`, `weights` or `features`.
+        rule: `mean`, `logits`, `majority`, `weights` or `features`.
 
     Raises:
         RecipeError: no members, or another rule.
@@ -112,17 +115,18 @@ class Ensemble(nn.Module):
         super().__init__()
         if not members:
             raise RecipeError("an ensemble needs members; name finished runs")
-        if rule not in ("mean", "majority", "weights", "features"):
-            raise RecipeError(f"an ensemble's rule is mean, majority, weights or features, not {rule!r}")
+        if rule not in RULES:
+            raise RecipeError(f"an ensemble's rule is {', '.join(RULES[:-1])} or {RULES[-1]}, not {rule!r}")
         self.rule = rule
         self.members = nn.ModuleList([Member(classes, facts) for facts in members])  # type: ignore[assignment]
         if rule == "weights":
             self.mix = nn.Parameter(torch.zeros(len(members)))
-        if rule == "features":
+        if rule in ("features", "logits"):
             dim = self._dim(int(members[0].get("size", 48)))
+            self.head = nn.Linear(dim, classes)
+        if rule == "features":
             self.register_buffer("centre", torch.zeros(dim))
             self.register_buffer("scale", torch.ones(dim))
-            self.head = nn.Linear(dim, classes)
 
     def _dim(self, side: int) -> int:
         """D, found by showing the members an empty face."""
@@ -132,6 +136,26 @@ class Ensemble(nn.Module):
             dim = int(self.ask(torch.zeros(1, 1, side, side))[1].shape[1])
         self.train(training)
         return dim
+
+    @torch.no_grad()
+    def join_heads(self) -> None:
+        """Make `head` give the mean of the members' logits.
+
+        Raises:
+            RecipeError: a member's logits are not those of a linear layer on its embedding.
+        """
+        heads = [getattr(core(member.network), "head", None) for member in self.members]
+        for number, head in enumerate(heads):
+            if not isinstance(head, nn.Linear):
+                raise RecipeError(f"member {number + 1} ends in no linear layer; join these by rule = 'mean'")
+        linear = [head for head in heads if isinstance(head, nn.Linear)]
+        weight = torch.cat([head.weight for head in linear], 1) / len(linear)
+        if weight.shape != self.head.weight.shape:
+            raise RecipeError("a member's last layer does not read its embedding; join these by rule = 'mean'")
+        self.head.weight.copy_(weight)
+        pairs = zip(self.members, linear, strict=True)
+        bias = [member.bias if head.bias is None else head.bias + member.bias for member, head in pairs]
+        self.head.bias.copy_(torch.stack(bias).mean(0))
 
     def ask(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """What the members say: logits [N, M, K] and embeddings side by side [N, D]."""
@@ -146,7 +170,9 @@ class Ensemble(nn.Module):
             return vote_score(logits)
         if self.rule == "weights":
             return weighted_score(logits, self.mix)
-        fused: Tensor = self.head((embedding - self.centre) / self.scale)
+        if self.rule == "features":
+            embedding = (embedding - self.centre) / self.scale
+        fused: Tensor = self.head(embedding)
         return fused
 
     def forward(self, inputs: Inputs) -> Output:

@@ -151,6 +151,8 @@ class Joiner:
         for member, run in zip(network.members, runs, strict=True):
             member.network.load_state_dict(run.state["state"])
             member.bias.copy_(torch.from_numpy(run.bias))
+        if rule == "logits":
+            network.join_heads()
         channels_last(network.to(self.device)).eval()
         logits, embedding = self._ask(network, self.val)
         self._describe(network, runs, logits)

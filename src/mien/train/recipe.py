@@ -122,8 +122,8 @@ class Ensemble:
 
     Attributes:
         members: names of finished runs in the same folder of runs, which saw the same training faces.
-        rule: `mean` of their scores, `majority` of their votes, mean with learnt `weights`, or logistic regression on
-            their `features`.
+        rule: `mean` of their scores, of their `logits`, `majority` of their votes, mean with learnt `weights`, or
+            logistic regression on their `features`.
     """
 
     members: tuple[str, ...] = ()
@@ -322,7 +322,7 @@ class Recipe:
 
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
-RULES = ("mean", "majority", "weights", "features")
+RULES = ("mean", "logits", "majority", "weights", "features")
 CLIP_CHOICES = {"order": ("time", "shuffled"), "until": ("end", "peak"), "reads": ("embeddings", "scores")}
 CHOICES = {
     "protocol": ("official", "kfold", "loso"),
