@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The expression weights in the package, from nothing: a net that starts from one that recognises people, two others from
-# scratch, mien-m of these three, and mien-s taught by them; calibrated and exported. Started again, it goes on where it
-# was. About five hours on two cores; not tried on a GPU.
+# The expression weights in the package, from nothing: a net that starts from one that recognises people, a second one from
+# scratch, mien-s taught by both, and mien-m, which is the first one after a second round and mien-s together; calibrated
+# and exported. Started again, it goes on where it was. About four hours on two cores; not tried on a GPU.
 #   scripts/train_weights.sh FOLDER RUNS [OUT]        FOLDER holds fer2013.csv and fer2013new.csv
 # RUNS/faceres has to be there: scripts/read_faceres.py says how to make it.
 set -euo pipefail
@@ -13,12 +13,12 @@ if [ ! -f "$runs/faceres/last.pt" ]; then
     exit 1
 fi
 mkdir -p "$out"
-for recipe in mien-m-face mien-m-tall mien-m-broad mien-m-three mien-s-face mien-s-taught; do
+for recipe in mien-m-face mien-m-tall mien-s-face mien-s-taught mien-m-mild mien-m-both; do
     mien train "$recipe" --data "$data" --runs "$runs"
 done
-# both priors were chosen on the validation faces (docs/training.md)
-mien export "$runs/mien-m-three" --data "$data" -o "$out/mien-m.onnx" --name mien-m --packed --mirror \
-    --prior PRIOR_M --least-prior LEAST_M --start "one of three starts from $start" --command "$note"
+# priors: docs/training.md
+mien export "$runs/mien-m-both" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror \
+    --prior 0.8 --least-prior 0.06 --start "$start, for one of two" --command "$note"
 mien export "$runs/mien-s-taught" --data "$data" -o "$out/mien-s.onnx" --name mien-s \
-    --prior PRIOR_S --least-prior LEAST_S --start "the scores of mien-m, of which one net started from $start" --command "$note"
+    --prior 1.2 --least-prior 0.08 --start "the scores of networks of which one started from $start" --command "$note"
 python scripts/make_int8.py mien-s "$data" "$out/mien-s-int8.onnx"

@@ -100,13 +100,15 @@ SHOWN = ("frame", "time_s", "track", "x1", "y1", "x2", "y2", "label", "score")
 def agrees(rows: list[dict[str, object]], golden: Path) -> None:
     """The rows have the golden ones' frames, tracks and labels; boxes to 3 % of their width, scores to .05.
 
-    Networks round differently from one kind of processor to the next, and a detector's boxes follow.
+    Networks round differently from one kind of processor to the next, and a detector's boxes follow. Below a score of
+    .5 another label may lead by that.
     """
     with open(golden, newline="", encoding="utf-8") as file:
         expected = list(csv.DictReader(file))
     assert len(rows) == len(expected)
     for row, line in zip(rows, expected, strict=True):
-        assert (str(row["frame"]), str(row["track"]), row["label"]) == (line["frame"], line["track"], line["label"])
+        assert (str(row["frame"]), str(row["track"])) == (line["frame"], line["track"])
+        assert row["label"] == line["label"] or float(line["score"]) < 0.5
         assert float(str(row["time_s"])) == pytest.approx(float(line["time_s"]), abs=1e-6)
         width = float(line["x2"]) - float(line["x1"])
         for name in ("x1", "y1", "x2", "y2"):

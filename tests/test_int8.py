@@ -88,7 +88,7 @@ def test_the_file_is_in_8_bits_and_agrees(weights: bytes) -> None:
 
 
 def test_the_packaged_file_says_what_mien_s_says() -> None:
-    patches = np.random.default_rng(4).integers(0, 255, (32, 6, 6, 3), dtype=np.uint8)
+    patches = np.random.default_rng(4).integers(0, 255, (128, 6, 6, 3), dtype=np.uint8)
     faces = [cv2.resize(patch, (48, 48), interpolation=cv2.INTER_CUBIC) for patch in patches]
     small, large = load("mien-s-int8"), load("mien-s")
     assert small.spec.labels == large.spec.labels
