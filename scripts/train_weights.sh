@@ -18,7 +18,7 @@ for recipe in mien-m-face mien-m-tall mien-s-face mien-s-taught mien-m-mild mien
 done
 # priors: scripts/choose_priors.py
 mien export "$runs/mien-m-both" --data "$data" -o "$out/mien-m.onnx" --name mien-m --mirror \
-    --prior 0.8 --least-prior 0.06 --start "$start, for one of two" --command "$note"
+    --prior 0.9 --least-prior 0.12 --start "$start, for one of two" --command "$note"
 mien export "$runs/mien-s-taught" --data "$data" -o "$out/mien-s.onnx" --name mien-s \
     --prior 1.33 --least-prior 0.08 --start "the scores of networks of which one started from $start" --command "$note"
 python scripts/make_int8.py mien-s "$data" "$out/mien-s-int8.onnx"

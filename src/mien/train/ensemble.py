@@ -15,6 +15,7 @@ from torch import nn
 from mien.datasets.faces import FaceSet
 from mien.errors import RecipeError
 from mien.metrics import accuracy, confusion, uar
+from mien.metrics.calibration import log_softmax
 from mien.models import Inputs, Output
 from mien.models.ensemble import Ensemble
 from mien.pipeline.writers import write_whole
@@ -165,7 +166,7 @@ class Joiner:
             if len(self.val):
                 with torch.no_grad():
                     fused = network.fuse(torch.from_numpy(logits), torch.from_numpy(embedding)).numpy()
-                loss = -(soft_targets(self.val, self.recipe) * fused).sum(1).mean()
+                loss = -(soft_targets(self.val, self.recipe) * log_softmax(fused)).sum(1).mean()
                 self.history = [{"epoch": 0, "loss": round(float(loss), 6), **self._measure(fused)}]
         return network
 
