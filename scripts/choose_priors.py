@@ -2,8 +2,8 @@
 
 python scripts/choose_priors.py RUN FER2013_FOLDER AIM [mirror]
 
-AIM is the accuracy wanted on test faces (mien-s 0.83, mien-m 0.84), which came out a hundredth lower than these so far: of
-those that reach AIM + 0.012 here, the package's weights have the largest 2 accuracy + UAR.
+AIM is the accuracy wanted on test faces (mien-s 0.83, mien-m 0.84), which came out a hundredth lower than these so far:
+of those that reach AIM + 0.012 here, the package's weights have the largest 2 accuracy + UAR.
 """
 
 from __future__ import annotations

@@ -403,7 +403,8 @@ def test_real_photos_and_clips(make_clip: Callable[..., Path]) -> None:
     assert sum(result.right.values()) >= 0.75 * result.photos
     assert result.right["neutral"] >= 0.95 * result.total["neutral"]
     # even a smile that looks neutral by itself is more of one than the same person's face at rest
-    assert result.pairs == result.total["happiness"] and result.above >= 0.95 * result.pairs
+    assert result.pairs == result.total["happiness"]
+    assert result.above >= 0.95 * result.pairs
     assert not len(mien.analyze(folder / "no_face.mp4", every=10))
     assert {r["track"] for r in mien.analyze(folder / "WolfgangLanger_Pexels.mp4", every=12)} == {0}
 

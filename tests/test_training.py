@@ -229,7 +229,8 @@ def test_packed_weights_answer_as_the_network_rounded_to_them(run: tuple[Path, P
     scores = [load(file)(list(faces.pixels)) for file in out.values()]
     assert np.abs(scores[0] - scores[1]).max() < 0.02
     kinds = {onnx.numpy_helper.to_array(w).dtype for w in onnx.load(out["packed"]).graph.initializer}
-    assert np.dtype(np.int8) in kinds and np.dtype(np.float16) not in kinds
+    assert np.dtype(np.int8) in kinds
+    assert np.dtype(np.float16) not in kinds
 
 
 def test_8_bits_keep_the_sign_and_half_a_step(tmp_path: Path) -> None:
@@ -238,7 +239,8 @@ def test_8_bits_keep_the_sign_and_half_a_step(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=(5, 3, 2, 2)).astype(np.float32) * np.array([1e-3, 1, 50, 0, 7]).reshape(-1, 1, 1, 1)
     stored, scale = in_int8(values.astype(np.float32))
-    assert stored.dtype == np.int8 and scale.shape == (5, 1, 1, 1)
+    assert stored.dtype == np.int8
+    assert scale.shape == (5, 1, 1, 1)
     assert (np.abs(stored * scale - values) <= scale * 0.5001).all()
     assert np.array_equal(np.abs(stored).reshape(5, -1).max(1), [127, 127, 127, 0, 127])
 

@@ -136,10 +136,8 @@ def photos(
             r = measure(folder, model=name, detector=finder)
             right = ", ".join(f"{label} {r.right[label]} of {total}" for label, total in sorted(r.total.items()))
             share = sum(r.right.values()) / max(r.photos, 1)
-            rows.append(
-                [name, finder, f"{r.found} of {r.photos}", str(r.several), right, f"{share:.3f}", str(r.unsure)]
-                + [f"{r.above} of {r.pairs}"]
-            )
+            figures = [f"{r.found} of {r.photos}", str(r.several), right, f"{share:.3f}", str(r.unsure)]
+            rows.append([name, finder, *figures, f"{r.above} of {r.pairs}"])
             wrong += [f"{name}, {finder}: {file}: {truth}, seen as {seen}" for file, truth, seen in r.wrong]
     names = ["weights", "detector", "faces found", "more than one", "right", "share right", "unsure"]
     _table([*names, "more than the same person's neutral face"], rows)

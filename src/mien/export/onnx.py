@@ -391,7 +391,7 @@ def write(
 
 
 def in_int8(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [C, ...] as int8 and the scale of each output channel, float32 [C, 1, ...]; their product is near them."""
+    """Weights [C, ...] as int8, and the scale of each output channel [C, 1, ...] that gives them back, nearly."""
     most = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
     scale = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
     return np.round(values / scale).astype(np.int8), scale
