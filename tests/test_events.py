@@ -335,7 +335,7 @@ def test_events_are_found_in_corrected_scores() -> None:
     scores[250:300] = made(times[:50], [("happiness", -1, 4)], rng)
     biased = correct(scores, -2.8 * np.eye(8)[FERPLUS8.index("sadness")])
     rows = table_rows({0: (times, biased)})
-    options = EventOptions(threshold=0.4)
+    options = EventOptions(threshold=0.2)
     assert "sadness" in {e.label for e in passed(rows, Timing(events=options))[1].events}
     out, second = passed(rows, Timing(baseline=True, events=options))
     assert [e.label for e in second.events] == ["happiness"]
