@@ -91,7 +91,7 @@ def card(model: Model, results: list[Evaluation], alone: tuple[int, float, float
 
 - Input: one face, {spec.size}x{spec.size} pixels, grey. Output: calibrated scores of {", ".join(spec.labels)}.
 - Network: `{spec.architecture}`, {spec.parameters:,} parameters, {model.path.stat().st_size / 1e6:.2f} MB ({
-        "8" if "8-bit" in spec.architecture else "16"
+        "8" if spec.name.endswith("int8") else "16"
     }-bit weights).
 - Trained on: {", ".join(spec.trained_on)}. Chosen and calibrated on FER+ PublicTest.
 - Command: `{spec.command}`

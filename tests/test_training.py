@@ -214,37 +214,6 @@ def test_export_agrees_with_torch_and_carries_its_spec(run: tuple[Path, Path], t
     assert (tmp_path / "True.onnx").stat().st_size < 0.6 * (tmp_path / "False.onnx").stat().st_size
 
 
-def test_packed_weights_answer_as_the_network_rounded_to_them(run: tuple[Path, Path], tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    from mien.export.onnx import export_run
-    from mien.pipeline.model import load
-
-    data, folder = run
-    faces = load_faces(ferplus(data))
-    out = {name: tmp_path / f"{name}.onnx" for name in ("packed", "whole")}
-    # writing compares the file with the rounded network and refuses a gap above 1e-3
-    export_run(folder, data, out["packed"], name="tiny", packed=True, prior_share=0.5)
-    export_run(folder, data, out["whole"], name="tiny", half=False, prior_share=0.5)
-    assert out["packed"].stat().st_size < 0.4 * out["whole"].stat().st_size
-    scores = [load(file)(list(faces.pixels)) for file in out.values()]
-    assert np.abs(scores[0] - scores[1]).max() < 0.02
-    kinds = {onnx.numpy_helper.to_array(w).dtype for w in onnx.load(out["packed"]).graph.initializer}
-    assert np.dtype(np.int8) in kinds
-    assert np.dtype(np.float16) not in kinds
-
-
-def test_8_bits_keep_the_sign_and_half_a_step(tmp_path: Path) -> None:
-    from mien.export.onnx import in_int8
-
-    random = np.random.default_rng(0)
-    values = random.normal(size=(5, 3, 2, 2)).astype(np.float32) * np.array([1e-3, 1, 50, 0, 7]).reshape(-1, 1, 1, 1)
-    stored, scale = in_int8(values.astype(np.float32))
-    assert stored.dtype == np.int8
-    assert scale.shape == (5, 1, 1, 1)
-    assert (np.abs(stored * scale - values) <= scale * 0.5001).all()
-    assert np.array_equal(np.abs(stored).reshape(5, -1).max(1), [127, 127, 127, 0, 127])
-
-
 def test_rare_classes_count_as_frequent_as_asked(run: tuple[Path, Path]) -> None:
     from mien.train.checkpoint import average_runs
 

@@ -23,14 +23,11 @@ def export(
     name: Annotated[str, typer.Option(help="Name that the file carries; the run's by default.")] = "",
     half: Annotated[bool, typer.Option("--half/--full", help="Store weights as 16-bit floats.")] = True,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations: smaller, faster.")] = False,
-    packed: Annotated[
-        bool, typer.Option("--packed", help="Store weights in 8 bits, compute in 32: a quarter of the size, no faster.")
-    ] = False,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average each face with its mirror image, inside the file; twice the work.")
     ] = False,
     prior: Annotated[
-        float | None, typer.Option(help="Share of the class frequencies put back, 0 to 1; chosen on validation.")
+        float | None, typer.Option(help="Share put back of the class frequencies left out; chosen on validation.")
     ] = None,
     least_prior: Annotated[
         float, typer.Option(help="Rarer classes count as if they were as frequent as this; chosen on validation.")
@@ -49,8 +46,6 @@ def export(
 
         typer.echo(f"{write_page(web)} files in {web}; serve them from any web server over https, or from localhost")
         return
-    if int8 and packed:
-        raise typer.BadParameter("--int8 stores its weights in 8 bits already; leave one out", param_hint="--packed")
     if not 0 <= least_prior < 1:
         raise typer.BadParameter(f"{least_prior} is no share of faces; name 0 to 1", param_hint="--least-prior")
     if not run or data is None or out is None:
@@ -62,7 +57,7 @@ def export(
     from mien.export.voice import reads_sound
 
     if restorer or reads_clips(run[-1]) or reads_sound(run[-1]):
-        refused = {"--int8": int8, "--packed": packed, "--mirror": mirror, "several runs": len(run) > 1}
+        refused = {"--int8": int8, "--mirror": mirror, "several runs": len(run) > 1}
         refused |= {"--prior": prior is not None, "--least-prior": least_prior > 0}
         _other(run[-1], data, out, refused, restorer, name=name or run[-1].name, half=half, command=command)
         return
@@ -73,7 +68,6 @@ def export(
         name=name or run[-1].name,
         half=half,
         int8=int8,
-        packed=packed,
         mirror=mirror,
         prior_share=prior,
         least_prior=least_prior,

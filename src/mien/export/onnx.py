@@ -146,7 +146,6 @@ def export_run(
     name: str,
     half: bool = True,
     int8: bool = False,
-    packed: bool = False,
     mirror: bool = False,
     prior_share: float | None = None,
     least_prior: float = 0.0,
@@ -163,7 +162,6 @@ def export_run(
         data: folder of its data set.
         half: store weights in 16 bits.
         int8: quantise weights and activations to 8 bits instead; calibrated on training faces.
-        packed: store weights in 8 bits, a scale for each channel, and compute with them in 32.
         mirror: average each face with its mirror image.
         prior_share: share of the class frequencies put back; None chooses it on the validation rows.
         least_prior: a rarer class counts as if it were as frequent as this, 0 to 1.
@@ -187,11 +185,9 @@ def export_run(
         raise WeightsError(
             f"{runs[-1]} reads {read}; a file for `mien analyze` reads one face: score it with mien eval"
         )
-    half = half and not (int8 or packed)
+    half = half and not int8
     if half:
         _round_to_half(network)
-    if packed:
-        _round_to_int8(network)
     faces = every[fold.val]
     faces = faces[faces.majority >= 0]
     facts, bias = _calibrate(network, np.log(state["adjustment"]), faces, mirror, prior_share)
@@ -208,7 +204,7 @@ def export_run(
         unsure_below=facts.get("unsure_below", 0.0),
         unsure_coverage=round(facts.get("coverage", 1.0), 4),
         unsure_accuracy=facts.get("unsure_accuracy", 0.0),
-        architecture=_described(state, mirror=mirror, packed=packed),
+        architecture=_described(state, mirror),
         parameters=sum(p.numel() for p in network.parameters()),
         trained_on=(*trained_on(recipe), *([start] if start else [])),
         licence=licence(recipe),
@@ -216,17 +212,17 @@ def export_run(
         figures={key: value for key, value in facts.items() if key.startswith("val_")},
     )
     scorer = Scorer(network, bias, spec.temperature, mirror)
-    write(scorer, spec, out, half=half, packed=packed)
+    write(scorer, spec, out, half=half)
     if int8:
         facts |= _rewrite_in_int8(out, spec, every.pixels[fold.train][::64], faces)
     return facts
 
 
-def _described(state: dict[str, Any], *, mirror: bool, packed: bool) -> str:
+def _described(state: dict[str, Any], mirror: bool) -> str:
     """The network in a few words."""
     members = [facts["model"] for facts in state.get("arguments", {}).get("members", ())]
     name = f"{state['model']} of {', '.join(members)}" if members else str(state["model"])
-    return name + (", mean with the mirrored face" if mirror else "") + (", 8-bit weights" if packed else "")
+    return name + (", mean with the mirrored face" if mirror else "")
 
 
 def trained_on(recipe: Recipe) -> tuple[str, ...]:
@@ -324,22 +320,12 @@ def _whole_pools(network: nn.Module, sample: Tensor) -> None:
         pool.ceil_mode = pool in uneven
 
 
-def _round_to_int8(network: nn.Module) -> None:
-    """Round weights to what 8 bits a channel hold."""
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                values, scale = in_int8(module.weight.numpy())
-                module.weight.copy_(torch.from_numpy(values * scale))
-
-
 def write(
     network: nn.Module,
     spec: Spec,
     out: Path,
     *,
     half: bool,
-    packed: bool = False,
     output: str = "scores",
     given: tuple[str, Tensor] | None = None,
     axes: dict[int, str] | None = None,
@@ -348,14 +334,12 @@ def write(
 
     Args:
         half: store weights in 16 bits.
-        packed: store them in 8 bits; the network's own are rounded to that already.
         output: name of the output.
         given: name of the input and a sample of it [8, ...]; None: `face` [8, C, S, S], by the Spec.
         axes: further axes of the input whose length may vary, by number.
 
     Raises:
-        WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half` and
-            `packed`).
+        WeightsError: the file's output differs from the network's by more than 1e-3 (1e-4 without `half`).
     """
     buffer = io.BytesIO()
     name, sample = given or ("face", torch.rand(8, len(spec.mean), spec.size, spec.size))
@@ -373,9 +357,7 @@ def write(
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
-    if packed:
-        store_packed(model)
-    elif half:
+    if half:
         store_as_half(model)
     label(model, spec)
     onnx.checker.check_model(model)
@@ -384,35 +366,10 @@ def write(
         other = sample[:3]  # another batch than the one exported with
         expected = network(other).numpy()
     gap = float(np.abs(open_session(content, 1).run(None, {name: other.numpy()})[0] - expected).max())
-    most = 1e-3 if half or packed else 1e-4
+    most = 1e-3 if half else 1e-4
     if gap > most:
         raise WeightsError(f"{out}: the file's {output} differ from the network's by {gap:.2g}, more than {most:g}")
     replace_whole(out, content)
-
-
-def in_int8(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [C, ...] as int8, and the scale of each output channel [C, 1, ...] that gives them back, nearly."""
-    most = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
-    scale = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
-    return np.round(values / scale).astype(np.int8), scale
-
-
-def store_packed(model: onnx.ModelProto, least: int = 512) -> None:
-    """Store large weights of two axes or more in 8 bits, a scale a channel; ONNX Runtime unpacks them when it loads."""
-    unpack = []
-    for weight in list(model.graph.initializer):
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < least or values.ndim < 2:
-            continue
-        name = weight.name
-        model.graph.initializer.remove(weight)
-        for part, content in zip((".int8", ".scale"), in_int8(values), strict=True):
-            model.graph.initializer.append(onnx.numpy_helper.from_array(content, name + part))
-        unpack.append(onnx.helper.make_node("Cast", [name + ".int8"], [name + ".whole"], to=onnx.TensorProto.FLOAT))
-        unpack.append(onnx.helper.make_node("Mul", [name + ".whole", name + ".scale"], [name]))
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*unpack, *nodes])
 
 
 def store_as_half(model: onnx.ModelProto, least: int = 512) -> None:
