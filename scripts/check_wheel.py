@@ -21,6 +21,7 @@ NEEDED = (
     "mien/weights/mien-s.onnx",
     "mien/weights/mien-s.md",
     "mien/weights/blazeface.onnx",
+    "mien/weights/identity.onnx",
     "mien/weights/landmarks68.onnx",
     "mien/train/recipes/mien-s.toml",
     "mien/report/page/page.html",

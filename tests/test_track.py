@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from mien.faces.identity import Identity
 from mien.faces.overlap import iou
-from mien.faces.track import Tracker, describe
+from mien.faces.track import Cuts, Tracker, describe
 from mien.types import Faces
 
 SIZE = (360, 640)
@@ -142,3 +143,105 @@ def test_iou_agrees_with_counting_pixels() -> None:
         union = (masks[0] | masks[1]).sum()
         expected = (masks[0] & masks[1]).sum() / union if union else 0.0
         assert iou(a[None].astype(float), b[None].astype(float))[0, 0] == pytest.approx(expected)
+
+
+class ByHead(Identity):
+    """Tells people by the colour of their heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.described = 0
+
+    def crops(self, image: np.ndarray, faces: Faces, detector: str) -> list[np.ndarray | None]:
+        corners = faces.box.astype(int)
+        return [image[y1 + 20 : y2 - 20, x1 + 10 : x2 - 10] if x2 - x1 >= 32 else None for x1, y1, x2, y2 in corners]
+
+    def describe(self, crops: list[np.ndarray]) -> np.ndarray:
+        self.described += len(crops)
+        return np.stack([crop.mean((0, 1)) / 50 for crop in crops]).astype(np.float32)
+
+
+def room(number: int, people: list[tuple[int, float, float]]) -> tuple[np.ndarray, Faces]:
+    """People before the wall of a room."""
+    image, faces = picture(people)
+    wall = np.random.default_rng(number).integers(60, 200, (4, 6, 3), np.uint8).repeat(90, 0).repeat(107, 1)
+    return np.where((image == 128).all(2, keepdims=True), wall[: SIZE[0], : SIZE[1]], image), faces
+
+
+def shots(tracker: Tracker, *scenes: tuple[int, list[tuple[int, float, float]]]) -> list[list[int]]:
+    """Tracks at the end of each shot of ten frames."""
+    tracks, time_s = [], 0.0
+    for number, people in scenes:
+        for _ in range(10):
+            found = tracker(*room(number, people), time_s).track
+            time_s += 0.04
+        tracks.append(found.tolist())
+    return tracks
+
+
+def test_a_cut_to_somebody_else_at_the_same_place_gives_a_new_track_and_back_the_old_one() -> None:
+    here = 300.0, 150.0
+    scenes = [(1, [(0, *here)]), (2, [(4, *here)]), (1, [(0, *here)]), (2, [(4, *here)])]
+    assert shots(Tracker(identity=ByHead()), *scenes) == [[0], [1], [0], [1]]
+    assert shots(Tracker(), *scenes)[:2] == [[0], [0]]  # by place and looks alone they are one
+
+
+def test_after_a_cut_places_say_nothing() -> None:
+    """Two people who change places in the next shot, and one of whom is then seen alone, far from both places."""
+    scenes = [(1, [(0, 150.0, 150.0), (2, 450.0, 150.0)]), (2, [(2, 150.0, 150.0), (0, 450.0, 150.0)])]
+    assert shots(Tracker(identity=ByHead()), *scenes, (3, [(2, 580.0, 60.0)])) == [[0, 1], [1, 0], [1]]
+
+
+def test_a_look_alike_at_the_place_of_who_left_is_told_by_the_face() -> None:
+    tracker = Tracker(identity=ByHead())
+    for index in range(60):
+        people = [] if 20 <= index < 45 else [(0 if index < 20 else 4, 200.0, 120.0)]
+        tracks = tracker(*picture(people), index / 25).track
+    assert tracks.tolist() == [1]
+
+
+def test_faces_are_not_compared_where_nothing_is_in_doubt() -> None:
+    identity = ByHead()
+    tracker = Tracker(identity=identity)
+    for index in range(100):
+        tracker(*room(1, [(0, 100.0 + index, 120.0), (1, 400.0, 140.0)]), index / 25)
+    assert identity.described == 0
+
+
+def test_small_faces_go_by_place_and_looks() -> None:
+    tracker, tracks = Tracker(identity=ByHead()), []
+    for number in (1, 1, 2, 2):
+        image, _ = room(number, [(0, 200.0, 120.0)])
+        small = Faces(np.array([[200.0, 120.0, 220.0, 145.0]]), np.ones(1))
+        tracks += tracker(image, small, 0.04 * len(tracks)).track.tolist()
+    assert tracks == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("remember", "same"), [(2.0, False), (20.0, True)])
+def test_how_long_somebody_is_remembered_is_the_users_choice(remember: float, same: bool) -> None:
+    tracker = Tracker(remember, ByHead())
+    for index in range(20):
+        tracker(*picture([(0, 200.0, 120.0)]), index / 25)
+    tracker(*picture([]), 1.0)
+    assert (tracker(*picture([(0, 460.0, 150.0)]), 11.0).track.tolist() == [0]) is same
+
+
+def test_the_state_holds_no_face() -> None:
+    tracker = Tracker(identity=ByHead())
+    shots(tracker, (1, [(0, 300.0, 150.0)]), (2, [(1, 300.0, 150.0)]))
+    again = Tracker(identity=ByHead())
+    again.restore(json.loads(json.dumps(tracker.state())))
+    assert not any(track.crops or track.known is not None for track in again._tracks)
+    assert set(tracker.state()["tracks"][0]) == {"id", "box", "velocity", "looks", "seen_s", "missed", "hidden", "cut"}
+
+
+def test_cuts_are_found_and_movement_and_light_are_none() -> None:
+    wall = np.random.default_rng(0).integers(0, 255, (9, 40, 3), np.uint8).repeat(40, 0).repeat(40, 1)
+    pan = [wall[:, 4 * t : 4 * t + 640] for t in range(50)]
+    cuts = Cuts()
+    assert not any(cuts(image, t / 25) for t, image in enumerate(pan))
+    assert not cuts((pan[-1] * 0.4).astype(np.uint8), 2.0)
+    assert not cuts(np.zeros_like(pan[0]), 2.04)
+    assert cuts(wall[:, 800:1440], 2.08)  # after a black frame
+    assert not cuts(wall[:, 801:1441], 2.12)
+    assert not cuts(wall[:, 200:840], 4.0)  # too long after to say

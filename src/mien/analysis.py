@@ -21,7 +21,6 @@ from mien.events.people import COLUMN as PERSON
 from mien.events.people import read_people
 from mien.events.second_pass import SecondPass, Survey, Timing, with_events
 from mien.events.sequence import Stretches
-from mien.faces.track import Tracker
 from mien.pipeline import writers
 from mien.pipeline.decoding import Decoder, DecoderDied
 from mien.pipeline.flow import Flow, Options
@@ -56,7 +55,7 @@ def stream(source: Names, **options: Any) -> Iterator[FrameResult]:
     if problems:
         raise InputError(f"{problems[0].source}: {problems[0].reason}")
     for item in found:
-        tracker = None if item.kind == "picture" else Tracker()
+        tracker = None if item.kind == "picture" else flow.tracker()
         pictures = frames(item, every=flow.options.every, threads=flow.options.threads)
         yield from flow.run(pictures, tracker)
 
@@ -235,7 +234,7 @@ class Run:
         state = self.state.setdefault(source.name, Done())
         if state.done:
             return
-        tracker = None if source.kind == "picture" else Tracker()
+        tracker = None if source.kind == "picture" else self.flow.tracker()
         if tracker is not None and state.tracker:
             tracker.restore(state.tracker)
         options = self.flow.options

@@ -46,9 +46,9 @@ class Spec:
 
     Attributes:
         name: of the weights.
-        task: `expression`, `detection`, `landmarks`, `sequence`, `voice` or `restoration` (of faces: the input's shape
-            comes out).
-        labels: names of the outputs, in order (empty for landmarks).
+        task: `expression`, `detection`, `landmarks`, `identity`, `sequence`, `voice` or `restoration` (of faces: the
+            input's shape comes out).
+        labels: names of the outputs, in order (empty for landmarks and identity).
         size: side of the input, pixels.
         colour: `gray` (one channel, BT.601) or `rgb`.
         mean, std: per channel, of pixels in [0, 1]; input = (pixel / 255 - mean) / std.

@@ -30,6 +30,13 @@ Format = Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")]
 
 Every = Annotated[int, typer.Option(min=1, help="Analyse every N-th frame.")]
 MinFace = Annotated[int, typer.Option(min=1, help="Leave out faces smaller than this, pixels.")]
+Remember = Annotated[
+    float, typer.Option(min=0, help="Seconds that a person who is out of sight is remembered, and keeps the track.")
+]
+Compare = Annotated[
+    bool,
+    typer.Option("--compare-faces/--no-compare-faces", help="Tell people apart by face where place and looks fail."),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Frames that go through the network together.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 uses all cores.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, directml, coreml, openvino, or auto (docs/speed.md).")]
@@ -86,6 +93,8 @@ def analyze(
     form: Format = "csv",
     every: Every = 1,
     min_face: MinFace = 24,
+    remember: Remember = 5,
+    compare_faces: Compare = True,
     batch: Batch = 8,
     threads: Threads = 0,
     device: Device = "cpu",
@@ -134,7 +143,19 @@ def analyze(
     _check(form, overlay=overlay, anonymous=anonymous, sheet=sheet, markers=markers, clock_offset=clock_offset)
     cluster.check(context, engine, form, device, address)
     timing = Timing(smooth, baseline, EventOptions(event_threshold, event_min_seconds))
-    options = Options(model, detector, every, min_face, batch, threads, restore or "", light or "", device)
+    options = Options(
+        model,
+        detector,
+        every,
+        min_face,
+        batch,
+        threads,
+        restore or "",
+        light or "",
+        remember=remember,
+        compare_faces=compare_faces,
+        device=device,
+    )
     if engine == "ray":
         cluster.analyze_on_ray(
             source, out, options, timing, address=address, cpus=cpus, chunk_seconds=chunk_seconds, timeout=timeout,

@@ -207,12 +207,16 @@ def framing(
 
 @app.command("tracks")
 def tracks(
-    folder: Annotated[Path, typer.Argument(help="Portraits named ID_neutral.jpg.")],
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people, and of each absence.")] = 10,
+    folder: Annotated[Path, typer.Argument(help="Portraits named ID_neutral.jpg and ID_happy.jpg.")],
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of 2, 3 and 4 people, of each absence and cut.")] = 10,
     detector: Annotated[str, typer.Option(help="Face detector.")] = "auto",
+    clips: Annotated[
+        Path | None, typer.Option(help="Videos named PERSON_*.mp4: cuts between real people, three times `scenes`.")
+    ] = None,
 ) -> None:
-    """Identity switches in made scenes of portraits that cross each other, or leave and come back."""
-    from mien.bench.tracks import measure, returns
+    """Identity switches in made scenes: portraits that cross each other, leave and come back, or are cut to."""
+    from mien.bench.tracks import clip_pairs, cut_clips, cut_portraits, distances, measure, portrait_pairs, returns
+    from mien.faces.track import Tracker
     from mien.pipeline.flow import Flow, Options
 
     _head("Tracks")
@@ -234,6 +238,26 @@ def tracks(
         rows.append([f"{away:g}", *told])
     print()
     _table(["seconds away", "who came back got the old track", "somebody else got a new one"], rows)
+    cuts = {
+        "portraits before one wall": cut_portraits(folder, flow, scenes, backdrops=False),
+        "portraits, two rooms": cut_portraits(folder, flow, scenes, backdrops=True),
+    }
+    if clips is not None:
+        cuts["clips of two people"] = cut_clips(clips, flow, 3 * scenes)
+    rows = [
+        [name, str(c.clips), f"{c.clips - c.merged} of {c.clips}", f"{c.back} of {c.clips}", str(c.tracks)]
+        for name, c in cuts.items()
+    ]
+    print()
+    _table(["cut between", "clips", "the other got a new track", "the first got the old one", "tracks given"], rows)
+    rows = []
+    pairs = {"portraits": portrait_pairs(folder)}
+    if clips is not None:
+        pairs["clips"] = clip_pairs(clips)
+    for name, pictures in pairs.items():
+        rows.append([name, *distances(flow, pictures).row(Tracker.SAME)])
+    print()
+    _table(["distance of faces", "people", "of one", "of two", "one taken for two", "two taken for one"], rows)
 
 
 @app.command("training")

