@@ -245,3 +245,14 @@ def test_cuts_are_found_and_movement_and_light_are_none() -> None:
     assert cuts(wall[:, 800:1440], 2.08)  # after a black frame
     assert not cuts(wall[:, 801:1441], 2.12)
     assert not cuts(wall[:, 200:840], 4.0)  # too long after to say
+
+
+def test_a_wild_scene_is_no_row_of_cuts() -> None:
+    random = np.random.default_rng(0)
+    base = random.integers(0, 255, (9, 16, 3), np.uint8).repeat(40, 0).repeat(40, 1).astype(np.int16)
+    cuts, found = Cuts(), []
+    for t in range(60):
+        shaken = base + random.integers(-90, 91, (9, 16, 1)).repeat(40, 0).repeat(40, 1)
+        found.append(cuts(np.clip(base if t < 20 else shaken, 0, 255).astype(np.uint8), t / 25))
+    assert found[20] == 2
+    assert not any(found[-20:])

@@ -108,10 +108,12 @@ class Cuts:
         if last is None or passed > self.GAP_S:
             return 0
         change = 1 - float(np.corrcoef(gray.ravel(), last.ravel())[0, 1])
-        if change > max(self.CHANGE, self.SUDDEN * self._usual):
-            return 1 + (change > self.GREAT)
-        self._usual += self.SHARE * (change - self._usual)
-        return 0
+        most = max(self.CHANGE, self.SUDDEN * self._usual)
+        # what goes on becomes usual, so that a wild scene is no row of cuts
+        self._usual += self.SHARE * (min(change, most) - self._usual)
+        if change <= most:
+            return 0
+        return 2 if change > self.GREAT else 1
 
     def state(self) -> dict[str, Any]:
         """Plain values from which `restore` goes on."""
