@@ -4,8 +4,8 @@
     python scripts/read_identity.py package/model src/mien/weights/identity.onnx
 
 It is dlib's ResNet of 29 convolutions (King, "High quality face recognition with deep metric learning", 2017), whose
-weights dlib gives to the public domain (CC0). The package (MIT) stores all kernels but one in 8 bits, and so does the
-file made here (that one in 16): a kernel is unpacked and joined with its scale when the file is loaded.
+weights dlib gives to the public domain (CC0). The package (MIT) stores all kernels but one in 8 bits; the file made
+here has all in 8, with a step for each output channel, and they are unpacked when it is loaded.
 """
 
 from __future__ import annotations
@@ -69,16 +69,13 @@ class Graph:
 
     def conv(self, place: str, source: str, stride: int, pad: int) -> str:
         """A convolution and the scale after it: one convolution with a kernel that is unpacked when loaded."""
-        values, step, least = self.packed[f"{place}/conv/filters"]
-        values = values.astype(np.float16) if values.dtype == np.float32 else values
         scale = self.array(f"{place}/scale/weights")
         bias = self.array(f"{place}/conv/bias") * scale + self.array(f"{place}/scale/biases")
-        column = scale[:, None, None, None]
-        kernel = self.node(
-            "Cast", [self.constant(f"{place}/packed", values.transpose(3, 2, 0, 1))], f"{place}/cast", to=1
-        )
-        kernel = self.node("Mul", [kernel, self.constant(f"{place}/step", column * np.float32(step))], f"{place}/mul")
-        kernel = self.node("Add", [kernel, self.constant(f"{place}/least", column * np.float32(least))], f"{place}/add")
+        kernel = self.array(f"{place}/conv/filters").transpose(3, 2, 0, 1) * scale[:, None, None, None]
+        step = np.abs(kernel).max((1, 2, 3), keepdims=True) / 127
+        packed = self.constant(f"{place}/packed", np.round(kernel / step).astype(np.int8))
+        packed = self.node("Cast", [packed], f"{place}/cast", to=TensorProto.FLOAT)
+        kernel = self.node("Mul", [packed, self.constant(f"{place}/step", step)], f"{place}/kernel")
         inputs = [source, kernel, self.constant(f"{place}/bias", bias)]
         return self.node("Conv", inputs, f"{place}/out", strides=[stride] * 2, pads=[pad] * 4)
 
