@@ -273,7 +273,7 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must share with the first one."""
         options = asdict(self.flow.options)
-        kept = {name: options[name] for name in ("model", "detector", "every", "min_face")}
+        kept = {name: options[name] for name in ("model", "detector", "every", "min_face", "remember", "compare_faces")}
         restorer = {"restore": self.flow.restorer.sha256} if self.flow.restorer else {}
         light = {"light": self.flow.options.light} if self.flow.options.light else {}
         return {**kept, **restorer, **light, "sha256": self.flow.model.sha256, "format": self.form}
