@@ -1,7 +1,9 @@
 """Read the face-recognition network of the npm package `@vladmandic/face-api` as `identity.onnx`.
 
     npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz
-    python scripts/read_identity.py package/model src/mien/weights/identity.onnx
+    python scripts/read_identity.py package/model src/mien/weights/identity.onnx [RUNS]
+
+With RUNS, also a run to start others from (RUNS/identity, for `face-resnet`; needs mien[train]).
 
 It is dlib's ResNet of 29 convolutions (King, "High quality face recognition with deep metric learning", 2017), whose
 weights dlib gives to the public domain (CC0). The package (MIT) stores all kernels but one in 8 bits; the file made
@@ -23,6 +25,7 @@ from mien.faces.identity import GEOMETRY, SIDE
 from mien.spec import KEY, Spec
 
 MEAN = (122.782, 117.001, 104.298)  # of red, green and blue, in dlib's training
+DEVIATION = 62.0  # standard deviation of a face crop's pixels in [0, 255]
 NAME = "face_recognition_model"
 LAYERS = (
     *("conv32_1", "conv32_2", "conv32_3"),
@@ -122,7 +125,39 @@ class Graph:
         return model
 
 
-def main(source: Path, target: Path) -> None:
+def write_run(graph: Graph, runs: Path) -> None:
+    """The convolutions as weights of `face-resnet`, for grey faces that are standardised."""
+    import torch
+
+    from mien.models.face_resnet import FaceResNet
+    from mien.train.checkpoint import save_state
+
+    def joined(place: str) -> tuple[np.ndarray, np.ndarray]:
+        scale = graph.array(f"{place}/scale/weights")
+        kernel = graph.array(f"{place}/conv/filters").transpose(3, 2, 0, 1) * scale[:, None, None, None]
+        return kernel, graph.array(f"{place}/conv/bias") * scale + graph.array(f"{place}/scale/biases")
+
+    arrays = {"layers.0.0": joined("conv32_down")}
+    # a grey picture has three equal channels, so that their kernels add up
+    kernel, bias = arrays["layers.0.0"]
+    arrays["layers.0.0"] = kernel.sum(1, keepdims=True) * DEVIATION / 255, bias
+    for number, name in enumerate(LAYERS, 1):
+        for conv in ("conv1", "conv2"):
+            arrays[f"layers.{number}.{conv}"] = joined(f"{name}/{conv}")
+    state = {}
+    for name, (kernel, bias) in arrays.items():
+        state[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel))
+        state[f"{name}.bias"] = torch.from_numpy(np.ascontiguousarray(bias))
+    unmatched = set(FaceResNet().state_dict()) ^ set(state)
+    if unmatched != {"head.weight", "head.bias"}:
+        sys.exit(f"this is another release of the network; {sorted(unmatched)} do not match")
+    folder = runs / "identity"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_state(folder / "last.pt", {"ema": state})
+    print(f"{folder}/last.pt written")
+
+
+def main(source: Path, target: Path, runs: Path | None) -> None:
     graph = Graph(source)
     model = graph.model()
     spec = Spec(
@@ -142,9 +177,11 @@ def main(source: Path, target: Path) -> None:
     helper.set_model_props(model, {KEY: spec.to_json()})
     onnx.save(model, str(target))
     print(f"{target}: {graph.parameters:,} parameters, {target.stat().st_size / 1e6:.2f} MB")
+    if runs is not None:
+        write_run(graph, runs)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) == 4 else None)

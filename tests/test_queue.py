@@ -52,10 +52,10 @@ def test_rows_make_what_their_trainings_need(queue: ModuleType, tmp_path: Path) 
     seeds = queue.Task(1, tasks[1].replace("mien train", "echo train"))
     assert queue.run(seeds, tmp_path / "data", tmp_path, 20) == 0
     started = (tmp_path / "queue-1.log").read_text().splitlines()
-    assert len(started) == 12
+    assert len(started) == 16
     for seed in (2, 3):
         assert (tmp_path / f"faceres-seed{seed}").readlink() == Path("faceres")
-        assert sum(line.endswith(f"--runs {tmp_path} --seed {seed}") for line in started) == 6
+        assert sum(line.endswith(f"--runs {tmp_path} --seed {seed}") for line in started) == 8
     # PEDFE has clips without a face, for which `mien data apex` ends with 1
     for outcome in ("true", "false"):
         frames = queue.Task(8, tasks[8].replace("mien data", outcome).replace("mien bench", "echo bench"))
