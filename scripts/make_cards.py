@@ -120,9 +120,10 @@ each. One training run (one seed): an interval says how much other faces would c
 {head}
 {chr(10).join(row(r) for r in results)}
 
-The first line takes every face whose most votes are for an expression; the second, as Barsoum et al. (2016) and most
-papers do, only faces of which more than half of the votes that are left agree. "FER+7": faces where more than 5 of 10 taggers agree on one of FER2013's seven classes. An 8-class model is scored on
-seven classes by the largest of those. Pictures are taken as they come, without detection. Without the test pictures that
+The first line takes every face whose most votes are for an expression; the second, as the FER+ paper does (Barsoum et
+al., 2016), only faces of which more than half of the votes that are left agree. "FER+7": faces where more than 5 of 10
+taggers agree on one of FER2013's seven classes. An 8-class model is scored on seven classes by the largest of those.
+Pictures are taken as they come, without detection. Without the test pictures that
 also stand in another split ({alone[0]} remain) the first line's accuracy is {alone[1]:.3f} and its UAR {alone[2]:.3f}.
 
 {recall_table(results)}
