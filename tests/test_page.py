@@ -260,7 +260,7 @@ def test_methods_name_weights_and_their_accuracy_only_if_they_are_the_same(folde
     data, recalls = card.recalls[0]
     assert data == "FER+ PrivateTest, 8 classes"
     assert set(recalls) == set(FERPLUS8)
-    assert card.recalls[1][1]["contempt"] is None
+    assert dict(card.recalls)["FER+ PrivateTest: FER+7"]["contempt"] is None
     summary = open_folder(folder).summary
     text = methods.paragraph(summary, card, 0.25, 200)
     assert f"accuracy is {card.figures[0].accuracy}" in text

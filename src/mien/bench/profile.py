@@ -114,15 +114,12 @@ def profile(clip: Path, *, detector: str = "auto", rounds: int = 3) -> tuple[int
 def _round(flow: flows.Flow, clip: Path) -> tuple[int, dict[str, float]]:
     clock = Clock()
 
-    class Timed(Tracker):
-        __call__ = clock.around(TRACK, Tracker.__call__)
-
     with tempfile.TemporaryDirectory() as folder, ExitStack() as patches:
 
         def patch(target: Any, name: str, new: Any) -> None:
             patches.enter_context(mock.patch.object(target, name, new))
 
-        patch(analysis, "Tracker", Timed)
+        patch(Tracker, "__call__", clock.around(TRACK, Tracker.__call__))
         patch(analysis, "frames", clock.over(DECODE, vars(analysis)["frames"]))
         patch(analysis, "rows_of", clock.over(WRITE, vars(analysis)["rows_of"]))
         patch(writers.RowWriter, "add", clock.around(WRITE, writers.RowWriter.add))
