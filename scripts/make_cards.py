@@ -141,8 +141,8 @@ are small, turned, dark, blurred or covered are read worse: docs/robust.md says 
 another laboratory (PEDFE) the scores are far too sure: top score minus accuracy is {OVER[spec.name]}.
 
 By group of people only gender could be measured, on 45 people: no difference in accuracy, UAR or calibration beyond its
-interval, which is some 6 points of UAR wide to either side; but of men's anger more was found than of women's. Skin tone, ethnicity and age are not known: docs/fairness.md.
-Pictures of errors, on synthetic faces: docs/figures/known-failures.png.
+interval, which is some 6 points of UAR wide to either side; but of men's anger more was found than of women's. Skin
+tone, ethnicity and age are not known: docs/fairness.md. Pictures of errors, on synthetic faces: docs/figures/known-failures.png.
 
 ## Use
 

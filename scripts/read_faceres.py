@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,16 +26,25 @@ from mien.train.checkpoint import save_state
 DEVIATION = 62.0
 
 
-def read_arrays(folder: Path) -> dict[str, np.ndarray]:
-    """All arrays of a TensorFlow.js graph model by name; 16-bit floats come as 32."""
-    content = (folder / "faceres.bin").read_bytes()
+def read_arrays(entries: list[dict[str, Any]], content: bytes) -> dict[str, np.ndarray]:
+    """All arrays of a TensorFlow.js model by name; 16-bit floats and packed integers come as 32-bit floats.
+
+    Args:
+        entries: of its manifest of weights.
+        content: of its file of weights.
+    """
     arrays, offset = {}, 0
-    for entry in json.loads((folder / "faceres.json").read_text())["weightsManifest"][0]["weights"]:
-        stored = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
+    for entry in entries:
+        packing = entry.get("quantization", {})
+        stored = np.dtype(packing.get("dtype", entry["dtype"]))
         count = int(np.prod(entry["shape"]))
-        values = np.frombuffer(content, stored, count, offset).reshape(entry["shape"])
-        arrays[entry["name"]] = values.astype(entry["dtype"])
+        values = np.frombuffer(content, stored, count, offset).reshape(entry["shape"]).astype(entry["dtype"])
+        if "scale" in packing:
+            values = values * np.float32(packing["scale"]) + np.float32(packing["min"])
+        arrays[entry["name"]] = values
         offset += count * stored.itemsize
+    if offset != len(content):
+        sys.exit(f"this is another release of the network; {len(content) - offset} bytes are left over")
     return arrays
 
 
@@ -62,7 +72,9 @@ def to_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def main(models: str, runs: str) -> None:
-    state = to_state(read_arrays(Path(models)))
+    folder = Path(models)
+    entries = json.loads((folder / "faceres.json").read_text())["weightsManifest"][0]["weights"]
+    state = to_state(read_arrays(entries, (folder / "faceres.bin").read_bytes()))
     unmatched = set(mobilenet_face().state_dict()) ^ set(state)
     if unmatched != {"head.weight", "head.bias"}:
         sys.exit(f"{models}: this is another release of the network; {sorted(unmatched)} do not match")

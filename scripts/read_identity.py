@@ -1,9 +1,9 @@
 """Read the face-recognition network of the npm package `@vladmandic/face-api` as `identity.onnx`.
 
     npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz
-    python scripts/read_identity.py package/model src/mien/weights/identity.onnx [RUNS]
+    python scripts/read_identity.py package/model src/mien/weights/identity.onnx [RUNS]        (needs mien[train])
 
-With RUNS, also a run to start others from (RUNS/identity, for `face-resnet`; needs mien[train]).
+With RUNS, also a run to start others from (RUNS/identity, for `face-resnet`).
 
 It is dlib's ResNet of 29 convolutions (King, "High quality face recognition with deep metric learning", 2017), whose
 weights dlib gives to the public domain (CC0). The package (MIT) stores all kernels but one in 8 bits; the file made
@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from read_faceres import DEVIATION, read_arrays
 
 from mien.faces.identity import GEOMETRY, SIDE
 from mien.spec import KEY, Spec
 
 MEAN = (122.782, 117.001, 104.298)  # of red, green and blue, in dlib's training
-DEVIATION = 62.0  # standard deviation of a face crop's pixels in [0, 255]
 NAME = "face_recognition_model"
 LAYERS = (
     *("conv32_1", "conv32_2", "conv32_3"),
@@ -39,28 +40,17 @@ class Graph:
     """The network as ONNX."""
 
     def __init__(self, folder: Path) -> None:
-        content = (folder / f"{NAME}.bin").read_bytes()
         entries = json.loads((folder / f"{NAME}-weights_manifest.json").read_text())[0]["weights"]
+        self.arrays = read_arrays(entries, (folder / f"{NAME}.bin").read_bytes())
+        self.parameters = sum(values.size for values in self.arrays.values())
         self.nodes: list[onnx.NodeProto] = []
         self.stored: list[onnx.TensorProto] = []
-        self.packed: dict[str, tuple[np.ndarray, float, float]] = {}
-        self.parameters = offset = 0
-        for entry in entries:
-            packing = entry.get("quantization")
-            kind = np.dtype(packing["dtype"] if packing else entry["dtype"])
-            count = int(np.prod(entry["shape"]))
-            values = np.frombuffer(content, kind, count, offset).reshape(entry["shape"])
-            scale, least = (packing["scale"], packing["min"]) if packing else (1.0, 0.0)
-            self.packed[entry["name"]] = values, scale, least
-            offset += values.nbytes
-            self.parameters += count
-        if offset != len(content):
-            sys.exit(f"{folder}: this is another release of the network; {len(content) - offset} bytes are left over")
 
-    def array(self, name: str) -> np.ndarray:
-        """An array of the source, float32."""
-        values, scale, least = self.packed[name]
-        return values.astype(np.float32) * np.float32(scale) + np.float32(least)
+    def joined(self, place: str) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel [K, C, H, W] and bias [K] of a convolution and the scale after it."""
+        scale = self.arrays[f"{place}/scale/weights"]
+        kernel = self.arrays[f"{place}/conv/filters"].transpose(3, 2, 0, 1) * scale[:, None, None, None]
+        return kernel, self.arrays[f"{place}/conv/bias"] * scale + self.arrays[f"{place}/scale/biases"]
 
     def constant(self, name: str, values: np.ndarray) -> str:
         self.stored.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
@@ -72,9 +62,7 @@ class Graph:
 
     def conv(self, place: str, source: str, stride: int, pad: int) -> str:
         """A convolution and the scale after it: one convolution with a kernel that is unpacked when loaded."""
-        scale = self.array(f"{place}/scale/weights")
-        bias = self.array(f"{place}/conv/bias") * scale + self.array(f"{place}/scale/biases")
-        kernel = self.array(f"{place}/conv/filters").transpose(3, 2, 0, 1) * scale[:, None, None, None]
+        kernel, bias = self.joined(place)
         step = np.abs(kernel).max((1, 2, 3), keepdims=True) / 127
         packed = self.constant(f"{place}/packed", np.round(kernel / step).astype(np.int8))
         packed = self.node("Cast", [packed], f"{place}/cast", to=TensorProto.FLOAT)
@@ -88,7 +76,7 @@ class Graph:
         stride, pad = (2, 0) if down else (1, 1)
         x = self.node("Relu", [self.conv(f"{name}/conv1", source, stride, pad)], f"{name}/relu1")
         x = self.conv(f"{name}/conv2", x, 1, 1)
-        outputs = self.packed[f"{name}/conv2/conv/filters"][0].shape[-1]
+        outputs = self.arrays[f"{name}/conv2/conv/filters"].shape[-1]
         if not down:
             skip = source
         else:
@@ -112,12 +100,12 @@ class Graph:
         for name in LAYERS:
             x, side, channels = self.residual(name, x, side, channels)
         mean = self.node("Flatten", [self.node("GlobalAveragePool", [x], "mean")], "flat")
-        self.node("MatMul", [mean, self.constant("fc", self.array("fc"))], "descriptor")
+        self.node("MatMul", [mean, self.constant("fc", self.arrays["fc"])], "descriptor")
         graph = helper.make_graph(
             self.nodes,
             "identity",
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
-            [helper.make_tensor_value_info("descriptor", TensorProto.FLOAT, ["N", self.array("fc").shape[1]])],
+            [helper.make_tensor_value_info("descriptor", TensorProto.FLOAT, ["N", self.arrays["fc"].shape[1]])],
             self.stored,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -127,23 +115,15 @@ class Graph:
 
 def write_run(graph: Graph, runs: Path) -> None:
     """The convolutions as weights of `face-resnet`, for grey faces that are standardised."""
-    import torch
-
     from mien.models.face_resnet import FaceResNet
     from mien.train.checkpoint import save_state
 
-    def joined(place: str) -> tuple[np.ndarray, np.ndarray]:
-        scale = graph.array(f"{place}/scale/weights")
-        kernel = graph.array(f"{place}/conv/filters").transpose(3, 2, 0, 1) * scale[:, None, None, None]
-        return kernel, graph.array(f"{place}/conv/bias") * scale + graph.array(f"{place}/scale/biases")
-
-    arrays = {"layers.0.0": joined("conv32_down")}
+    kernel, bias = graph.joined("conv32_down")
     # a grey picture has three equal channels, so that their kernels add up
-    kernel, bias = arrays["layers.0.0"]
-    arrays["layers.0.0"] = kernel.sum(1, keepdims=True) * DEVIATION / 255, bias
+    arrays = {"layers.0.0": (kernel.sum(1, keepdims=True) * DEVIATION / 255, bias)}
     for number, name in enumerate(LAYERS, 1):
         for conv in ("conv1", "conv2"):
-            arrays[f"layers.{number}.{conv}"] = joined(f"{name}/{conv}")
+            arrays[f"layers.{number}.{conv}"] = graph.joined(f"{name}/{conv}")
     state = {}
     for name, (kernel, bias) in arrays.items():
         state[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel))
