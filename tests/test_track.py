@@ -232,6 +232,7 @@ def test_the_state_holds_no_face() -> None:
     again = Tracker(identity=ByHead())
     again.restore(json.loads(json.dumps(tracker.state())))
     assert not any(track.crops or track.known is not None for track in again._tracks)
+    assert set(tracker.state()["cuts"]) == {"usual"}
     assert set(tracker.state()["tracks"][0]) == {"id", "box", "velocity", "looks", "seen_s", "missed", "hidden", "cut"}
 
 

@@ -116,14 +116,12 @@ class Cuts:
         return 2 if change > self.GREAT else 1
 
     def state(self) -> dict[str, Any]:
-        """Plain values from which `restore` goes on."""
-        last = None if self._last is None else self._last.tolist()
-        return {"last": last, "time_s": self._time_s, "usual": self._usual}
+        """Plain values from which `restore` goes on; the last frame is not among them, however small it is."""
+        return {"usual": self._usual}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self._last = None if state["last"] is None else np.array(state["last"], np.uint8)
-        self._time_s, self._usual = float(state["time_s"]), float(state["usual"])
+        self._usual = float(state["usual"])
 
 
 class Shown:
@@ -191,7 +189,7 @@ class Tracker:
     def __call__(self, image: np.ndarray, faces: Faces, time_s: float) -> Faces:
         """The same faces with `track` set; frames must come in order of time."""
         self._tracks = [t for t in self._tracks if time_s - t.seen_s <= self.memory_s]
-        if sure := self._cuts(image, time_s):
+        if self._identity is not None and (sure := self._cuts(image, time_s)):
             for track in self._tracks:
                 # without a face to compare, places are still the best there is; one that is just being hidden by
                 # another is like nobody's
